@@ -1,0 +1,59 @@
+/** Any JSON value. */
+export type Json = null | boolean | number | string | readonly Json[] | JsonObject
+
+/** A JSON object; an absent member reads as undefined. */
+export type JsonObject = { readonly [key: string]: Json | undefined }
+
+/** Whether a value is an object with members: no array, no null. */
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Whether a value is an array of whatever. */
+export function isArray(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value)
+}
+
+/** Whether two JSON values are the same; the order of object members does not count, absent equals undefined. */
+export function isSame(a: unknown, b: unknown): boolean {
+  if (a === b) return true
+  if (isArray(a)) {
+    return isArray(b) && a.length === b.length && a.every((item, index) => isSame(item, b[index]))
+  }
+  if (!isObject(a) || !isObject(b)) return false
+  for (const key of Object.keys(a)) {
+    if (!isSame(a[key], Object.hasOwn(b, key) ? b[key] : undefined)) return false
+  }
+  for (const key of Object.keys(b)) {
+    if (b[key] !== undefined && !Object.hasOwn(a, key)) return false
+  }
+  return true
+}
+
+/** The members of a map in bytewise order of their keys, as Go prints maps. */
+export function sortedEntries<T>(map: Readonly<Record<string, T>>): [string, T][] {
+  return Object.entries(map).sort(([a], [b]) => compareBytes(a, b))
+}
+
+/** Bytewise order of the UTF-8 forms, which JavaScript's order of UTF-16 units is not above U+FFFF. */
+export function compareBytes(a: string, b: string): number {
+  if (a === b) return 0
+  for (let index = 0; index < a.length && index < b.length; index++) {
+    const left = a.charCodeAt(index)
+    const right = b.charCodeAt(index)
+    if (left !== right) return rank(left) - rank(right)
+  }
+  return a.length - b.length
+}
+
+/** Surrogates stand for code points above every other unit. */
+function rank(unit: number): number {
+  return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit
+}
+
+/** Compact JSON as Go's encoder writes it: `<`, `>`, `&`, U+2028 and U+2029 are escaped. Members keep their order. */
+export function goJson(value: Json): string {
+  return JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+  })
+}
