@@ -1,0 +1,91 @@
+/** How the lists and members of a pod are found when two pods are merged or compared. */
+import { isArray, isObject, type Json, type JsonObject } from '../json.ts'
+import { POD_TYPES, type Field, type ObjectType } from './pod-fields.ts'
+
+/** The object type that a field holds, alone, in a list or in a map; nothing for scalars. */
+export function objectType(field: Field | undefined): ObjectType | undefined {
+  return field === undefined || typeof field.of === 'string' ? undefined : field.of
+}
+
+/** A member that the object itself has: `constructor` and `__proto__` are names like any other. */
+export function own(object: JsonObject, name: string): Json | undefined {
+  return Object.hasOwn(object, name) ? object[name] : undefined
+}
+
+/** Sets a member of an object under construction, `__proto__` too. */
+export function put(object: Record<string, Json | undefined>, name: string, value: Json): void {
+  if (name !== '__proto__') object[name] = value
+  else
+    Object.defineProperty(object, name, {
+      value,
+      enumerable: true,
+      writable: true,
+      configurable: true,
+    })
+}
+
+/** The value that tells an item of a keyed list from its neighbours, or the scalar itself. */
+export function keyOf(item: Json | undefined, key: string | undefined): Json | undefined {
+  if (key === undefined) return item
+  return isObject(item) ? own(item, key) : undefined
+}
+
+/** The items by name; of several with one name the first, as everywhere in Kubernetes' merge. */
+export function firstByName<T extends { readonly name?: unknown }>(
+  items: readonly T[],
+): ReadonlyMap<unknown, T> {
+  const found = new Map<unknown, T>()
+  for (const item of items) if (!found.has(item.name)) found.set(item.name, item)
+  return found
+}
+
+/** The object without some of its members. */
+export function without(object: JsonObject, names: readonly string[]): JsonObject {
+  return Object.fromEntries(Object.entries(object).filter(([name]) => !names.includes(name)))
+}
+
+/** Members of which an object may have only one; a second one makes the API server refuse it. */
+export const ALTERNATIVES: ReadonlyMap<string, ReadonlySet<string>> = new Map([
+  ['Volume', new Set(POD_TYPES.VolumeSource.fields.keys())],
+  ['EnvVar', new Set(['value', 'valueFrom'])],
+  [
+    'EnvVarSource',
+    new Set(['fieldRef', 'resourceFieldRef', 'configMapKeyRef', 'secretKeyRef', 'fileKeyRef']),
+  ],
+  ['Probe', new Set(['exec', 'httpGet', 'tcpSocket', 'grpc'])],
+  ['LifecycleHandler', new Set(['exec', 'httpGet', 'tcpSocket', 'sleep'])],
+])
+
+/**
+ * An object without the members that rule out what a patch brings: `valueFrom` where the patch says
+ * `value`, another handler of a probe. Nested objects and items of keyed lists are looked into. Merging
+ * alone would leave both, which the API server refuses.
+ */
+export function withoutRivals(object: JsonObject, patch: JsonObject, type: ObjectType): JsonObject {
+  const group = ALTERNATIVES.get(type.name)
+  const isContested = group !== undefined && Object.keys(patch).some((name) => group.has(name))
+  const kept = Object.entries(object).filter(([name]) => {
+    return !(isContested && group.has(name) && own(patch, name) === undefined)
+  })
+  const members = kept.map(([name, before]) => {
+    const field = type.fields.get(name)
+    return [name, before && narrowed(before, own(patch, name), field)] as const
+  })
+  const isKept =
+    kept.length === Object.keys(object).length &&
+    members.every(([name, after]) => after === object[name])
+  return isKept ? object : Object.fromEntries(members)
+}
+
+function narrowed(before: Json, patch: Json | undefined, field: Field | undefined): Json {
+  const type = objectType(field)
+  if (type === undefined || field === undefined) return before
+  if (isObject(before) && isObject(patch)) return withoutRivals(before, patch, type)
+  if (field.key === undefined || !isArray(before) || !isArray(patch)) return before
+  const patches = new Map(patch.map((item) => [keyOf(item, field.key), item]))
+  const items = before.map((item) => {
+    const rival = patches.get(keyOf(item, field.key))
+    return isObject(item) && isObject(rival) ? withoutRivals(item, rival, type) : item
+  })
+  return items.every((item, index) => item === before[index]) ? before : items
+}
