@@ -1,0 +1,32 @@
+// Writes the reference pages that are printed from tables in core/: `npm run reference`.
+import { writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { compileFunction } from 'node:vm'
+import { buildSync } from 'esbuild'
+
+const root = new URL('..', import.meta.url).pathname
+
+/** Page below docs/reference/, and the function that prints it. */
+const pages = [
+  { page: 'annotations.md', module: 'core/options/annotations.ts', print: 'printAnnotations' },
+]
+
+for (const { page, module, print } of pages) {
+  writeFileSync(join(root, 'docs/reference', page), load(module)[print]())
+}
+
+/** Loads a TypeScript module as it stands, without a build. */
+function load(path) {
+  const { outputFiles } = buildSync({
+    entryPoints: [join(root, path)],
+    bundle: true,
+    format: 'cjs',
+    platform: 'node',
+    write: false,
+  })
+  const loaded = { exports: {} }
+  const run = compileFunction(outputFiles[0].text, ['module', 'exports', 'require'])
+  run(loaded, loaded.exports, createRequire(import.meta.url))
+  return loaded.exports
+}
