@@ -1,0 +1,219 @@
+import { once } from 'node:events'
+import { readFile, rename, writeFile } from 'node:fs/promises'
+import { get } from 'node:http'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { isObject } from '../../core/json.ts'
+import { bad, good } from '../../core/problem.ts'
+import { readConfig, type Flags } from '../../webhook/config.ts'
+import type { ReadConfig } from '../../webhook/injector.ts'
+import { startWebhook, type Parts, type Running } from '../../webhook/main.ts'
+import { opsIn, parseLines, podWith, reviewOf, standIn, type Standing } from './stand-ins.ts'
+import { dial, post, rawPost, readAll } from './wire.ts'
+
+/** The values file is the image's name. */
+const readImage: ReadConfig<Standing> = ({ values }) => {
+  const image = values?.text.trim() ?? 'built-in'
+  return image === 'bad' ? bad('values', image, 'an image') : good({ image })
+}
+
+type Started = Running & { readonly lines: () => readonly Record<string, unknown>[] }
+
+async function start(
+  flags: Flags,
+  parts: Partial<Parts<Standing>> = {},
+  env: Record<string, string> = {},
+): Promise<Started> {
+  const ports = { port: '0', monitoringPort: '0', address: '127.0.0.1' }
+  const config = readConfig({ ...ports, ...flags }, env)
+  if (!config.ok) throw new Error(JSON.stringify(config.problems))
+  const written: string[] = []
+  const started = await startWebhook(config.value, {
+    inject: standIn,
+    readConfig: readImage,
+    warningsOf: ({ image }) => (image === 'odd' ? ['an odd image'] : []),
+    stream: { write: (line) => void written.push(line) },
+    pollMs: 20,
+    ...parts,
+  })
+  if (!started.ok) throw new Error(JSON.stringify(started.problems))
+  return { ...started.value, lines: () => parseLines(written) }
+}
+
+/** Status and text of the monitoring server. */
+async function watch(port: number, path: string): Promise<{ status: number; text: string }> {
+  const [answer] = await once(get({ host: '127.0.0.1', port, path, agent: false }), 'response')
+  let text = ''
+  for await (const chunk of answer) text += String(chunk)
+  return { status: answer.statusCode, text }
+}
+
+async function until(isDone: () => Promise<boolean> | boolean): Promise<void> {
+  for (let tries = 0; tries < 500 && !(await isDone()); tries++) await sleep(10)
+}
+
+/** The image of the container that the answer's patch puts in front. */
+function imageIn(text: string): unknown {
+  const [first] = opsIn(text)
+  const value = first !== undefined && 'value' in first ? first.value : undefined
+  return isObject(value) ? value['image'] : undefined
+}
+
+t.test('from start to stop, with a CA that callers can verify by', async (t) => {
+  const caFile = join(t.testdir({}), 'ca.pem')
+  const running = await start({ selfSigned: true, caFile, revision: 'canary' })
+  const { port, monitoringPort } = running
+  const ca = await readFile(caFile, 'utf8')
+  t.match(running.lines().at(-1), {
+    level: 'info',
+    msg: 'webhook listening',
+    port,
+    monitoringPort,
+    revision: 'canary',
+  })
+  t.equal(imageIn((await post(port, ca, reviewOf(podWith()))).text), 'built-in')
+  t.match(await watch(monitoringPort, '/healthz/live'), { status: 200, text: 'ok\n' })
+  t.match(await watch(monitoringPort, '/healthz/ready'), {
+    status: 200,
+    text: /^ok: config: read\nok: namespaces: read\nok: certificate: valid until .*Z\nok: draining: no\n$/,
+  })
+  const { text } = await watch(monitoringPort, '/metrics')
+  for (const line of [
+    'sidecar_injection_success_total 1',
+    'sidecar_injector_reloads_total{what="config",result="taken"} 1',
+    'process_cpu_seconds_total ',
+    'sidecar_injector_certificate_expiry_timestamp_seconds ',
+  ]) {
+    t.match(text, line)
+  }
+  await running.stop('test')
+  t.equal(running.lines().at(-1)?.['msg'], 'webhook stopped')
+  await t.rejects(post(port, ca, reviewOf(podWith())), { code: 'ECONNREFUSED' })
+  await t.rejects(watch(monitoringPort, '/metrics'), { code: 'ECONNREFUSED' })
+})
+
+t.test('a changed file is served at once, a bad one is told and changes nothing', async (t) => {
+  const folder = t.testdir({ values: 'one', namespaces: '{"items": []}' })
+  const [valuesFile, namespacesFile] = [join(folder, 'values'), join(folder, 'namespaces')]
+  const caFile = join(folder, 'ca.pem')
+  const running = await start({ selfSigned: true, caFile, valuesFile, namespacesFile })
+  t.teardown(() => running.stop('test'))
+  const ca = await readFile(caFile, 'utf8')
+  const image = async () => imageIn((await post(running.port, ca, reviewOf(podWith()))).text)
+  const write = async (text: string): Promise<void> => {
+    await writeFile(`${valuesFile}.new`, text)
+    await rename(`${valuesFile}.new`, valuesFile)
+  }
+  const metric = async (name: string): Promise<string | undefined> => {
+    const { text } = await watch(running.monitoringPort, '/metrics')
+    return text.split('\n').find((line) => line.startsWith(name))
+  }
+  const refused = 'sidecar_injector_reload_refused{what="config"}'
+  t.equal(await image(), 'one')
+  await write('bad')
+  await until(async () => (await metric(refused)) === `${refused} 1`)
+  t.equal(await metric(refused), `${refused} 1`)
+  t.equal(await image(), 'one')
+  t.match(await watch(running.monitoringPort, '/healthz/ready'), {
+    status: 200,
+    text: 'ok: config: the last good one serves, the newest was refused: values: got "bad", want an image',
+  })
+  t.match(
+    running.lines().filter(({ level }) => level === 'error'),
+    [{ what: 'config', problems: ['values: got "bad", want an image'] }],
+  )
+  await write('odd')
+  await until(async () => (await image()) === 'odd')
+  t.equal(await image(), 'odd')
+  t.equal(await metric(refused), `${refused} 0`)
+  t.match(
+    running.lines().filter(({ level }) => level === 'warn'),
+    [{ msg: 'configuration', warning: 'an odd image' }],
+  )
+})
+
+t.test('stopping answers what is under way and sends others away', async (t) => {
+  const caFile = join(t.testdir({}), 'ca.pem')
+  const running = await start({ selfSigned: true, caFile, drainDelay: '1' })
+  const ca = await readFile(caFile, 'utf8')
+  const slow = await dial(running.port, ca)
+  const text = readAll(slow)
+  const request = rawPost(reviewOf(podWith()))
+  slow.write(request.slice(0, -10))
+  await until(() => slow.bytesWritten > 0)
+  const stopped = running.stop('test')
+  await until(async () => (await watch(running.monitoringPort, '/healthz/ready')).status === 503)
+  t.match(await watch(running.monitoringPort, '/healthz/ready'), {
+    status: 503,
+    text: 'not ready: draining: this replica is stopping\n',
+  })
+  t.match(await post(running.port, ca, reviewOf(podWith())), { status: 200, connection: 'close' })
+  await until(async () => {
+    const socket = connect(running.port, '127.0.0.1')
+    const isOpen = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    )
+    socket.destroy()
+    return !isOpen
+  })
+  slow.write(request.slice(-10))
+  const answer = await text
+  t.match(answer, /^HTTP\/1.1 200 OK\r\n/)
+  t.match(answer, /"allowed":true/)
+  t.match(answer, /connection: close/i)
+  await stopped
+})
+
+t.test('whoever never finishes is cut off at the hard stop', async (t) => {
+  const caFile = join(t.testdir({}), 'ca.pem')
+  const running = await start({ selfSigned: true, caFile }, { hardStopMs: 100 })
+  const stuck = await dial(running.port, await readFile(caFile, 'utf8'))
+  stuck.write(rawPost('{', { 'content-length': 100 }))
+  await sleep(100)
+  await running.stop('test')
+  t.equal(running.lines().filter(({ msg }) => msg === 'connections cut at the hard stop').length, 1)
+})
+
+t.test('what keeps it from starting', async (t) => {
+  const folder = t.testdir({ values: 'bad', broken: 'broken', namespaces: '[]' })
+  const running = await start({ selfSigned: true })
+  t.teardown(() => running.stop('test'))
+  const cases: readonly { flags: Flags; says: RegExp }[] = [
+    { flags: { valuesFile: join(folder, 'values') }, says: /"got":"bad","want":"an image"/ },
+    { flags: { valuesFile: join(folder, 'none') }, says: /ENOENT.*a file that can be read/ },
+    { flags: { namespacesFile: join(folder, 'namespaces') }, says: /a List of Namespace objects/ },
+    {
+      flags: { caFile: join(folder, 'none', 'ca') },
+      says: /--ca-file.*a file that can be written/,
+    },
+    {
+      flags: { valuesFile: join(folder, 'broken') },
+      says: /"got":"no such image","want":"a configuration that injects a plain pod".*native/,
+    },
+    { flags: { port: String(running.port) }, says: /--port \d+","got":"listen EADDRINUSE/ },
+    {
+      flags: { monitoringPort: String(running.monitoringPort) },
+      says: /--monitoring-port \d+","got":"listen EADDRINUSE/,
+    },
+    {
+      flags: { monitoringPort: '0', address: '192.0.2.1' },
+      says: /--monitoring-port.*EADDRNOTAVAIL.*--port.*EADDRNOTAVAIL/,
+    },
+  ]
+  for (const { flags, says } of cases) {
+    await t.rejects(start({ selfSigned: true, ...flags }), { message: says }, String(says))
+  }
+})
+
+t.test('everywhere is every address of this machine', async (t) => {
+  const config = readConfig({ selfSigned: true, port: '0', monitoringPort: '0' }, {})
+  if (!config.ok) throw new Error('want a config')
+  const parts = { inject: standIn, readConfig: readImage, warningsOf: () => [] }
+  const started = await startWebhook({ ...config.value, logLevel: 'silent' }, parts)
+  if (!started.ok) throw new Error('want it started')
+  t.equal((await watch(started.value.monitoringPort, '/healthz/live')).status, 200)
+  await started.value.stop('test')
+})

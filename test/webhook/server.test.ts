@@ -1,0 +1,275 @@
+import t from 'tap'
+import { applyPatch } from '../../core/inject/patch.ts'
+import { combine } from '../../webhook/readiness.ts'
+import { makeStand, opsIn, podWith, reviewOf, valuesOf } from './stand-ins.ts'
+
+const JSON_TYPE = { 'content-type': 'application/json' }
+const post = { method: 'POST', url: '/inject', headers: JSON_TYPE } as const
+const failed = (reason: string) => ({
+  sidecar_injection_requests_total: 1,
+  [`sidecar_injection_failure_total{${reason}}`]: 1,
+})
+const injected = { sidecar_injection_requests_total: 1, sidecar_injection_success_total: 1 }
+const skipped = {
+  sidecar_injection_requests_total: 1,
+  'sidecar_injection_skip_total{host-network}': 1,
+}
+
+type Case = {
+  readonly what: string
+  readonly ask: object
+  readonly status: number
+  /** The whole text, or the `response` of the review. */
+  readonly says: string | object
+  readonly counts: Record<string, number>
+}
+
+const cases: readonly Case[] = [
+  {
+    what: 'a pod to be injected gets a patch',
+    ask: { payload: reviewOf(podWith()) },
+    status: 200,
+    says: { uid: 'u-1', allowed: true, patchType: 'JSONPatch', patch: String },
+    counts: injected,
+  },
+  {
+    what: 'a pod that changes nothing gets no patch type either',
+    ask: { payload: reviewOf(podWith({ test: 'unchanged' })) },
+    status: 200,
+    says: { uid: 'u-1', allowed: true, patch: undefined, patchType: undefined },
+    counts: injected,
+  },
+  {
+    what: 'a pod to be left alone',
+    ask: { payload: reviewOf(podWith({ test: 'skip', warn: 'look' })) },
+    status: 200,
+    says: { uid: 'u-1', allowed: true, patch: undefined, warnings: ['look'] },
+    counts: skipped,
+  },
+  {
+    what: "the pod's fault: all problems in one answer",
+    ask: { payload: reviewOf(podWith({ test: 'reject' })) },
+    status: 200,
+    says: {
+      uid: 'u-1',
+      allowed: false,
+      patch: undefined,
+      status: {
+        status: 'Failure',
+        message: 'a: got "x", want y; b: got "\\"\\n", want z',
+        reason: 'BadRequest',
+        code: 400,
+      },
+    },
+    counts: failed('refused'),
+  },
+  {
+    what: 'our fault: the failure policy decides, not we',
+    ask: { payload: reviewOf(podWith({ test: 'throw' })) },
+    status: 500,
+    says: 'sidecar-injector: a fault of its own, not of the pod: the template broke\n',
+    counts: failed('internal'),
+  },
+  {
+    what: 'a patch that does not fit the posted pod is our fault',
+    ask: { payload: reviewOf(podWith({ test: 'wrong-before' })) },
+    status: 500,
+    says: /^sidecar-injector: a fault of its own.*want one for the posted pod\n$/,
+    counts: failed('internal'),
+  },
+  {
+    what: 'a type with parameters and in another case is JSON',
+    ask: {
+      payload: reviewOf(podWith({ test: 'skip' })),
+      headers: { 'content-type': 'Application/JSON; charset=utf-8' },
+    },
+    status: 200,
+    says: { allowed: true },
+    counts: skipped,
+  },
+  {
+    what: 'another type',
+    ask: { payload: reviewOf(podWith()), headers: { 'content-type': 'application/yaml' } },
+    status: 415,
+    says: 'invalid Content-Type, want application/json\n',
+    counts: failed('media-type'),
+  },
+  {
+    what: 'a type that is none',
+    ask: { payload: reviewOf(podWith()), headers: { 'content-type': ';' } },
+    status: 415,
+    says: 'invalid Content-Type, want application/json\n',
+    counts: failed('media-type'),
+  },
+  {
+    what: 'a body without a type',
+    ask: { payload: Buffer.from(reviewOf(podWith())), headers: {} },
+    status: 415,
+    says: 'invalid Content-Type, want application/json\n',
+    counts: failed('media-type'),
+  },
+  {
+    what: 'no body, whatever the type',
+    ask: { headers: { 'content-type': 'text/plain' } },
+    status: 400,
+    says: 'no body found\n',
+    counts: failed('empty-body'),
+  },
+  {
+    what: 'no body and no type',
+    ask: { headers: {} },
+    status: 400,
+    says: 'no body found\n',
+    counts: failed('empty-body'),
+  },
+  {
+    what: 'a body of 6 MiB and a byte',
+    ask: { payload: ' '.repeat(6 * 1024 * 1024 + 1) },
+    status: 400,
+    says: 'Request entity too large: limit is 6291456\n',
+    counts: failed('too-large'),
+  },
+  {
+    what: 'a body of 6 MiB is read',
+    ask: { payload: reviewOf(podWith({ test: 'skip' })).padEnd(6 * 1024 * 1024) },
+    status: 200,
+    says: { allowed: true },
+    counts: skipped,
+  },
+  {
+    what: 'a path beside ours',
+    ask: { url: '/injectx', payload: reviewOf(podWith()) },
+    status: 404,
+    says: 'want POST /inject or /inject/<key>/<value>/..., or GET /ready\n',
+    counts: {},
+  },
+  {
+    what: 'a path that cannot be decoded',
+    ask: { url: '/inject/foo/%zz', payload: reviewOf(podWith()) },
+    status: 400,
+    says: /not a valid url/,
+    counts: {},
+  },
+  {
+    what: 'another method',
+    ask: { method: 'GET' },
+    status: 404,
+    says: 'want POST /inject or /inject/<key>/<value>/..., or GET /ready\n',
+    counts: {},
+  },
+]
+
+for (const c of cases) {
+  t.test(c.what, async (t) => {
+    const { app, registry } = makeStand()
+    const answer = await app.inject({ ...post, ...c.ask })
+    t.equal(answer.statusCode, c.status)
+    if (c.status === 200) {
+      t.equal(answer.headers['content-type'], 'application/json; charset=utf-8')
+      t.match(answer.json(), {
+        apiVersion: 'admission.k8s.io/v1',
+        kind: 'AdmissionReview',
+        response: c.says,
+      })
+    } else {
+      t.equal(answer.headers['content-type'], 'text/plain; charset=utf-8')
+      t.match(answer.body, c.says)
+    }
+    t.strictSame(await valuesOf(registry), c.counts)
+  })
+}
+
+t.test('the patch makes the injected pod, from the URL and the namespace too', async (t) => {
+  const { app } = makeStand()
+  const object = { metadata: { generateName: 'x-', managedFields: [{ manager: 'm' }] }, spec: {} }
+  const url = `/inject/cluster/c%20one/net/${'n'.repeat(300)}/foo/a--slash--b/?timeout=10s`
+  const payload = reviewOf(object, { namespace: 'known' })
+  const patch = opsIn((await app.inject({ ...post, url, payload })).body)
+  t.strictSame(applyPatch(object, patch), {
+    ...object,
+    spec: {
+      containers: [
+        {
+          name: 'istio-proxy',
+          image: 'proxyv2',
+          env: [
+            { name: 'OWNER', value: 'Pod/' },
+            { name: 'NAMESPACE', value: 'known' },
+            { name: 'NATIVE', value: 'false' },
+            { name: 'ISTIO_META_CLUSTER_ID', value: 'c one' },
+            { name: 'ISTIO_META_NETWORK', value: 'n'.repeat(300) },
+            { name: 'FOO', value: 'a/b' },
+            { name: 'scc', value: '1000/10' },
+          ],
+        },
+      ],
+    },
+  })
+  t.equal(JSON.stringify(patch).includes('/metadata'), false, 'metadata is not in the patch')
+})
+
+t.test('a line in the log for each request, nothing of the pod in it', async (t) => {
+  const { app, lines } = makeStand()
+  const pod = podWith({ test: 'reject', secret: 'sesame' })
+  await app.inject({ ...post, payload: reviewOf(pod, { uid: 'u\n{"evil":1}', dryRun: true }) })
+  await app.inject({ ...post, payload: reviewOf(podWith({ test: 'throw' })) })
+  const [refused, broke, ...rest] = lines()
+  t.match(refused, {
+    level: 'info',
+    msg: 'reviewed',
+    uid: 'u\n{"evil":1}',
+    namespace: 'shop',
+    workload: 'Pod/web',
+    dryRun: true,
+    decision: 'failure',
+    reason: 'refused',
+    problems: 'a, b',
+    ms: Number,
+  })
+  t.match(broke, { level: 'error', uid: 'u-1', reason: 'internal', err: { stack: String } })
+  t.strictSame(rest, [])
+  t.equal(JSON.stringify(lines()).includes('sesame'), false)
+})
+
+t.test('while draining every answer closes its connection', async (t) => {
+  let isDraining = false
+  const { app } = makeStand({
+    isDraining: () => isDraining,
+    readiness: () => combine([{ name: 'draining', isReady: !isDraining, detail: 'said so' }]),
+  })
+  const ask = { ...post, payload: reviewOf(podWith()) }
+  t.equal((await app.inject(ask)).headers.connection, 'keep-alive')
+  t.equal((await app.inject('/ready')).statusCode, 200)
+  isDraining = true
+  t.match(await app.inject(ask), { statusCode: 200, headers: { connection: 'close' } })
+  t.match(await app.inject({ ...post, payload: '' }), {
+    statusCode: 400,
+    headers: { connection: 'close' },
+  })
+  t.match(await app.inject('/ready'), {
+    statusCode: 503,
+    body: 'not ready: draining: said so\n',
+    headers: { connection: 'close' },
+  })
+})
+
+t.test('durations are counted in buckets, Istio’s and finer ones', async (t) => {
+  const { app, registry } = makeStand()
+  await app.inject({ ...post, payload: reviewOf(podWith()) })
+  const text = await registry.metrics()
+  for (const bucket of ['0.0005', '0.1', '1', '3', '5', '10', '20', '30', '60', '+Inf']) {
+    t.match(text, `sidecar_injection_time_seconds_bucket{le="${bucket}"}`)
+  }
+  t.match(text, 'sidecar_injection_time_seconds_count 1')
+})
+
+t.test('a server can be made twice', async (t) => {
+  const stands = [makeStand(), makeStand()]
+  for (const { app } of stands) {
+    t.equal((await app.inject({ ...post, payload: reviewOf(podWith()) })).statusCode, 200)
+  }
+  t.strictSame(await Promise.all(stands.map(({ registry }) => valuesOf(registry))), [
+    injected,
+    injected,
+  ])
+})

@@ -1,0 +1,107 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { collectDefaultMetrics, Registry } from 'prom-client'
+import { good, type Read } from '../core/problem.ts'
+import type { Config } from './config.ts'
+import type { Inject } from './injector.ts'
+import { listenOn } from './listen.ts'
+import { makeMetrics } from './metrics.ts'
+import { buildMonitoring } from './monitoring.ts'
+import { combine, type Readiness } from './readiness.ts'
+import { rehearsed } from './rehearsal.ts'
+import { buildServer, serveCertificate, type WebhookServer } from './server.ts'
+import { checkSources, openSources, snapshotOf, type LiveSources, type Readers } from './sources.ts'
+
+/** What the webhook is made of besides its flags. */
+export type Parts<Injection> = Readers<Injection> & {
+  readonly inject: Inject<Injection>
+  /** Where log lines go; standard output by default. */
+  readonly stream?: { readonly write: (line: string) => void }
+  /** Milliseconds for requests under way once the port is closed. */
+  readonly hardStopMs?: number
+}
+
+/** A webhook that serves. */
+export type Running = {
+  readonly port: number
+  readonly monitoringPort: number
+  /** Drains and closes; resolves when the last answer is out, or at the hard stop. */
+  readonly stop: (why: string) => Promise<void>
+}
+
+/** Below the 30 s that a pod is given to end, with room for the drain delay before it. */
+const HARD_STOP_MS = 20_000
+
+/** Starts both servers, or says what is wrong with the files or ports that they need. */
+export async function startWebhook<Injection>(
+  config: Config,
+  parts: Parts<Injection>,
+): Promise<Read<Running>> {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const metrics = makeMetrics(registry)
+  const phase = { isDraining: false }
+  const readiness = (): Readiness => {
+    const drain = phase.isDraining ? 'this replica is stopping' : 'no'
+    const draining = { name: 'draining', isReady: !phase.isDraining, detail: drain }
+    return combine([...checkSources(sources, new Date()), draining])
+  }
+  const { stream } = parts
+  const app: WebhookServer = buildServer<Injection>({
+    inject: parts.inject,
+    // Called only while listening, when the sources below are open.
+    snapshot: () => snapshotOf(sources, config.nativeSidecars),
+    metrics,
+    readiness,
+    isDraining: () => phase.isDraining,
+    logger: { level: config.logLevel, ...(stream === undefined ? {} : { stream }) },
+  })
+  const opened: Read<LiveSources<Injection>> = await openSources(
+    config,
+    { ...parts, readConfig: rehearsed(parts.readConfig, parts.inject) },
+    app.log,
+    metrics,
+  )
+  if (!opened.ok) return opened
+  const sources = opened.value
+  serveCertificate(app, sources.certificate.current().pair)
+  sources.certificate.onChange(({ pair }) => {
+    serveCertificate(app, pair)
+  })
+  const monitoring = buildMonitoring({ registry, readiness, logger: app.log })
+  const close = async (): Promise<void> => {
+    await closeWithin(app, parts.hardStopMs ?? HARD_STOP_MS)
+    await monitoring.close()
+    for (const source of Object.values(sources)) source.close()
+  }
+
+  const { address } = config
+  const watched = await listenOn(monitoring, '--monitoring-port', config.monitoringPort, address)
+  const served = await listenOn(app, '--port', config.port, address)
+  if (!watched.ok || !served.ok) {
+    await close()
+    const problems = [watched, served].flatMap((port) => (port.ok ? [] : port.problems))
+    return { ok: false, problems }
+  }
+  const ports = { port: served.value, monitoringPort: watched.value }
+  app.log.info({ ...ports, revision: config.revision }, 'webhook listening')
+  return good({
+    ...ports,
+    stop: async (why) => {
+      app.log.info({ why, drainMs: config.drainMs }, 'webhook stopping')
+      phase.isDraining = true
+      await sleep(config.drainMs)
+      await close()
+      app.log.info('webhook stopped')
+    },
+  })
+}
+
+/** Waits for what is under way; whoever still has not got an answer then loses the connection. */
+async function closeWithin(app: WebhookServer, ms: number): Promise<void> {
+  const hardStop = setTimeout(() => {
+    app.log.error('connections cut at the hard stop')
+    app.server.closeAllConnections()
+  }, ms)
+  await app.close()
+  clearTimeout(hardStop)
+}
