@@ -1,0 +1,91 @@
+/** The subcommand `kube-inject`: flags in, one call, exit status by what is thrown. */
+import { Command, InvalidArgumentError, Option } from 'commander'
+import type { IstioVersion } from '../core/inject/values.ts'
+
+/** The flags as commander hands them over. */
+export type Flags = {
+  readonly filename: readonly string[]
+  readonly output?: string
+  readonly inPlace?: boolean
+  readonly check?: boolean
+  readonly meshConfigFile?: string
+  readonly valuesFile?: string
+  readonly injectConfigFile?: string
+  readonly revision: string
+  readonly namespace?: string
+  readonly istioVersion: IstioVersion
+}
+
+/**
+ * The command. Wrong usage is thrown as a CommanderError, input that cannot be injected as a Refusal.
+ */
+export function kubeInjectCommand(): Command {
+  const command = new Command('kube-inject')
+    .description(
+      'Inject the sidecar into manifests. Opens no connection; comments and layout stay.',
+    )
+    .requiredOption(
+      '-f, --filename <file|folder|->',
+      'manifests to read, YAML or JSON; `-` is standard input; may be repeated',
+      readName,
+    )
+    .option('-o, --output <file>', 'where to write (default: standard output)')
+    .addOption(
+      new Option('--in-place', 'write each file over itself, those that change').conflicts(
+        'output',
+      ),
+    )
+    .addOption(
+      new Option('--check', 'write nothing; exit 1 and name what would change').conflicts([
+        'output',
+        'inPlace',
+      ]),
+    )
+    .option('--meshConfigFile <file>', 'mesh configuration, over the built-in defaults')
+    .option('--valuesFile <file>', 'Helm values of Istio, over the built-in defaults')
+    .option('--injectConfigFile <file>', 'injector configuration, over the built-in defaults')
+    .option('-r, --revision <name>', 'revision of the control plane', '')
+    .option('-n, --namespace <name>', 'namespace of objects that do not say')
+    .option('-i, --istioNamespace <name>', 'namespace of the control plane in a cluster')
+    .addOption(
+      new Option('--istio-version <version>', 'built-in templates, values and mesh defaults')
+        .choices(['current', '1.17', '1.8'])
+        .default('current'),
+    )
+  for (const flag of CLUSTER_FLAGS) {
+    command.addOption(new Option(flag, 'not there yet').argParser(refuseCluster).hideHelp())
+  }
+  return command.action(async (flags: Flags) => {
+    if (flags.inPlace === true && flags.filename.includes('-')) {
+      command.error('error: standard input cannot be written in place', { exitCode: 2 })
+    }
+    const { kubeInject } = await import('./run.ts')
+    await kubeInject(flags)
+  })
+}
+
+/** Flags of Istio that read the configuration from a cluster. */
+const CLUSTER_FLAGS = [
+  '--kubeconfig <file>',
+  '--context <name>',
+  '--meshConfigMapName <name>',
+  '--injectConfigMapName <name>',
+]
+
+function refuseCluster(): never {
+  throw new InvalidArgumentError(
+    'reading the configuration from a cluster is not there yet; give --meshConfigFile, --valuesFile or --injectConfigFile',
+  )
+}
+
+function readName(name: string, before: readonly string[] = []): readonly string[] {
+  if (/^https?:\/\//.test(name)) {
+    throw new InvalidArgumentError(
+      'URLs are not there yet; download the file, or pipe it to `-f -`',
+    )
+  }
+  if (name === '-' && before.includes('-')) {
+    throw new InvalidArgumentError('standard input can be read only once')
+  }
+  return [...before, name]
+}
