@@ -1,0 +1,47 @@
+// Makes one file of a door, so that starting it reads one file: what an init container pays on every pod.
+import { dirname, join, resolve } from 'node:path'
+import { build } from 'esbuild'
+
+/**
+ * Bundles `entry` (a .ts file below `root`) into one CommonJS file, which Node starts sooner than modules.
+ * Packages named in `lazy` are imported only when needed; each becomes a file of its own beside it.
+ * `import.meta.url` names no real file in the bundle: the entry calls what it wants to run.
+ */
+export async function bundle(root, entry, outfile, lazy = []) {
+  const common = {
+    absWorkingDir: root,
+    bundle: true,
+    minify: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node20',
+    legalComments: 'linked',
+    logLevel: 'warning',
+  }
+  const beside = Object.fromEntries(lazy.map((name) => [name, `./lazy/${name}.cjs`]))
+  await build({
+    ...common,
+    entryPoints: [entry],
+    outfile: resolve(root, outfile),
+    define: { 'import.meta.url': '"file:///"' },
+    banner: { js: '#!/usr/bin/env node' },
+    plugins: [
+      {
+        name: 'lazy',
+        setup({ onResolve }) {
+          onResolve({ filter: /^[a-z]/ }, ({ path }) => {
+            return path in beside ? { path: beside[path], external: true } : undefined
+          })
+        },
+      },
+    ],
+  })
+  for (const name of lazy) {
+    const contents = `export * from '${name}'`
+    const stdin = { contents, resolveDir: root }
+    await build({ ...common, stdin, outfile: join(dirname(resolve(root, outfile)), beside[name]) })
+  }
+}
+
+/** The bundles of the package, as arguments of `bundle` after its first. */
+export const BUNDLES = [['iptables-init/bin.ts', 'dist/istio-iptables.cjs', ['commander', 'execa']]]
