@@ -10,7 +10,7 @@ import { readYaml } from '../yaml.ts'
 import { IGNORED_NAMESPACES, type InjectionPolicy } from './decide.ts'
 import { defaultMeshConfig, readMeshConfig, type MeshConfig } from './mesh-config.ts'
 import type { ProxyConfigResource } from './proxy-config-layers.ts'
-import { defaultProxyConfig, type ProxyConfig } from './proxy-config.ts'
+import { defaultProxyConfig, printProxyConfig, type ProxyConfig } from './proxy-config.ts'
 import { builtInTemplate, compileTemplate, type Template } from './template.ts'
 import { readValues, type IstioVersion, type Values } from './values.ts'
 import { VERSION_TRAITS, type VersionTraits } from './versions.ts'
@@ -48,6 +48,8 @@ export type InjectConfig = {
   readonly mesh: MeshConfig
   /** The built-in ProxyConfig of the version: what PROXY_CONFIG leaves out. */
   readonly proxyDefaults: ProxyConfig
+  /** PROXY_CONFIG of pods that say nothing about it. */
+  readonly proxyConfigText: string
   /** ProxyConfig resources of the cluster. */
   readonly proxyConfigs: readonly ProxyConfigResource[]
   readonly policy: InjectionPolicy
@@ -94,6 +96,7 @@ export function readInjectConfig(sources: ConfigSources): Read<InjectConfig> {
   }
   if (problems.length > 0) return { ok: false, problems }
 
+  const proxyDefaults = defaultProxyConfig(istioVersion)
   const defaultTemplates = given.defaultTemplates ?? webhook.defaultTemplates
   return {
     ok: true,
@@ -105,7 +108,8 @@ export function readInjectConfig(sources: ConfigSources): Read<InjectConfig> {
       platform: sources.platform ?? '',
       values: values.value,
       mesh: mesh.value,
-      proxyDefaults: defaultProxyConfig(istioVersion),
+      proxyDefaults,
+      proxyConfigText: printProxyConfig(mesh.value.defaultConfig, proxyDefaults),
       proxyConfigs: sources.proxyConfigs ?? [],
       policy: {
         policy: given.policy ?? values.value.global.proxy.autoInject,

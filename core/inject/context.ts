@@ -171,7 +171,10 @@ export function buildContext(input: ContextInput): TemplateContext {
         values.global.caAddress,
         `istiod${values.revision === '' ? '' : `-${values.revision}`}.${values.global.istioNamespace}.svc:15012`,
       ),
-      proxyConfig: printProxyConfig(proxyConfig, config.proxyDefaults),
+      proxyConfig:
+        proxyConfig === mesh.defaultConfig
+          ? config.proxyConfigText
+          : printProxyConfig(proxyConfig, config.proxyDefaults),
       podPorts: podPorts(containers),
       appContainers: apps.map((container) => container.name).join(','),
       compliancePolicy: orNull(config.compliancePolicy),

@@ -6,13 +6,11 @@ import {
   STATUS_PORT_ANNOTATION,
   TEMPLATES_ANNOTATION,
 } from '../constants.ts'
-import type { JsonObject } from '../json.ts'
 import type { Pod, StringMap } from '../k8s.ts'
 import { checkAnnotations } from '../options/annotations.ts'
 import { bad, formatProblem, good, Refusal, type Problem, type Read } from '../problem.ts'
 import { readLocation, setClusterEnvs, type Location } from './cluster-envs.ts'
 import type { InjectConfig } from './config.ts'
-import type { TemplateContext } from './context-schema.ts'
 import { buildContext, isHeld } from './context.ts'
 import { decide, type InjectionPolicy, type Verdict } from './decide.ts'
 import type { Decision, InjectRequest } from './decision.ts'
@@ -25,8 +23,7 @@ import { prometheusMerge } from './prometheus.ts'
 import { effectiveProxyConfig, type ProxyConfigs } from './proxy-config-layers.ts'
 import { readProxyConfig } from './proxy-config.ts'
 import { withAnnotations, writeStatus } from './status.ts'
-import type { Lookups, Template } from './template.ts'
-import { readOverlay } from './typed.ts'
+import type { Template } from './template.ts'
 import { readUserJson, type UserVolumes } from './user-json.ts'
 
 /**
@@ -155,7 +152,7 @@ function inject(
     labels: data.metadata?.labels ?? {},
     values: values.raw,
   }
-  const overlays = facts.templates.map((template) => overlayOf(template, context, lookups))
+  const overlays = facts.templates.map((template) => template.render(context, lookups))
   const overlay = overlaid(pod, overlays, {
     isTproxy: proxyConfigs.effective.interceptionMode === 'TPROXY',
   })
@@ -207,13 +204,6 @@ function withAgentProbes(
   const port = pod.metadata?.annotations?.[STATUS_PORT_ANNOTATION]
   const isSilent = port !== undefined && Number(port) === 0
   return { pod: isSilent ? pod : rewriteProbes(pod, facts), warnings }
-}
-
-function overlayOf(template: Template, context: TemplateContext, lookups: Lookups): JsonObject {
-  const overlay = readOverlay(template.render(context, lookups))
-  if (overlay.ok) return overlay.value
-  const at = (path: string) => `template ${template.name}: ${path}`
-  throw new Refusal(overlay.problems.map((problem) => ({ ...problem, path: at(problem.path) })))
 }
 
 /**

@@ -121,8 +121,7 @@ export function overlaid(
 ): Read<Overlaid> {
   const overrides = readOverrides(pod.metadata?.annotations)
   if (!overrides.ok) return overrides
-  const hasOwnProxy = containersIn(stripped(pod), 'containers').some(isProxy)
-  const settledOverlays = hasOwnProxy ? withOneProxy(overlays) : overlays
+  const settledOverlays = withOneProxy(overlays)
   const template = settledOverlays.reduce<Pod>(mergePod, {})
   const users = userContainers(pod, template, overrides.value)
   if (!users.ok) return users

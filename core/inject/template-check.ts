@@ -5,37 +5,23 @@
  */
 import type { Problem } from '../problem.ts'
 import type { Schema } from './schema.ts'
+import {
+  isBlock,
+  isCall,
+  isPath,
+  nameOf,
+  type Block,
+  type Call,
+  type Node,
+  type Path,
+  type Program,
+} from './template-nodes.ts'
+import { PURE_HELPERS } from './template-program.ts'
 
 /** Helpers that print one whole YAML value. */
-export const PRINTERS = ['json', 'indentYaml']
-/** Helpers that compute inside another helper's parentheses; none of them prints. */
-export const PURE_HELPERS = ['concat', 'eq', 'not', 'and', 'or', 'annotation', 'label', 'value']
+const PRINTERS = ['json', 'indentYaml']
 const BLOCKS = ['if', 'unless', 'each', 'with']
 const LOOP_VARIABLES = ['index', 'first', 'last']
-
-/** The nodes of Handlebars' syntax tree, as far as the walk reads them. */
-export type Node = {
-  readonly type: string
-  readonly loc: { readonly start: { readonly line: number; readonly column: number } }
-}
-type Path = Node & {
-  readonly type: 'PathExpression'
-  readonly data: boolean
-  readonly depth: number
-  readonly parts: readonly string[]
-  readonly original: string
-}
-type Call = Node & {
-  readonly path: Node
-  readonly params: readonly Node[]
-  readonly hash?: Node
-  readonly escaped?: boolean
-}
-type Program = {
-  readonly body: readonly Node[]
-  readonly blockParams?: readonly string[]
-}
-type Block = Call & { readonly program?: Program; readonly inverse?: Program }
 
 /** What `this`, its parents and block parameters mean at one place of a template. */
 type Scope = {
@@ -233,23 +219,6 @@ export function checkTemplate(name: string, program: Program, root: Schema): rea
 function membersOf(schema: Schema): string {
   if (schema.kind === 'group') return `here: ${Object.keys(schema.members).join(', ')}`
   return schema.kind === 'list' ? 'a list is walked with each' : 'nothing is below this value'
-}
-
-function isCall(node: Node): node is Call {
-  return 'path' in node && 'params' in node
-}
-
-function isBlock(node: Node): node is Block {
-  return node.type === 'BlockStatement'
-}
-
-function isPath(node: Node): node is Path {
-  return node.type === 'PathExpression'
-}
-
-function nameOf(node: Node): string | undefined {
-  if (!isPath(node) || node.data || node.depth > 0 || node.parts.length !== 1) return undefined
-  return node.parts[0]
 }
 
 function originalOf(node: Node): string {

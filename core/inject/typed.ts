@@ -52,6 +52,26 @@ export function omitNull(value: Json): Json {
   return rest.length > 0 || entries.length === 0 ? Object.fromEntries(rest) : null
 }
 
+/** Reads one field of an overlay that stands at `path`; undefined for what is left out. */
+export function readOverlayField(
+  path: string,
+  name: string,
+  value: Json,
+  field: Field,
+): Read<Json | undefined> {
+  if (value === null) return { ok: true, value }
+  const place = new Place(path)
+  const read = readField(name, value, field, { place, isOverlay: true })
+  return place.problems.length > 0
+    ? { ok: false, problems: place.problems }
+    : { ok: true, value: read }
+}
+
+/** Whether a value needs no reading to stand in a field: text where text is wanted. */
+export function isPlainFit(value: Json, field: Field): boolean {
+  return field.holds === 'one' && field.of === 'string' && typeof value === 'string'
+}
+
 /** What a reader carries along: where it stands, and whether it reads an overlay for a merge. */
 type Reading = { readonly place: Place; readonly isOverlay: boolean }
 

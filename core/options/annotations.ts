@@ -35,13 +35,18 @@ export const ANNOTATIONS: readonly AnnotationGroup[] = [
  * templates, `istio-iptables` and the API server take.
  */
 export function checkAnnotations(annotations: StringMap): readonly Problem[] {
-  const problems = ANNOTATIONS.flatMap((group) => group.rows).flatMap(({ key, read }) => {
+  const problems = READ_ROWS.flatMap(({ key, read }) => {
     const text = textOf(annotations, key)
     const value = text === undefined ? undefined : read?.(key, text)
     return value === undefined || value.ok ? [] : value.problems
   })
   return [...problems, ...AMOUNTS.flatMap((amount) => checkAmount(annotations, amount))]
 }
+
+/** The rows whose texts are read. */
+const READ_ROWS: readonly AnnotationRow[] = ANNOTATIONS.flatMap((group) => group.rows).filter(
+  ({ read }) => read !== undefined,
+)
 
 function textOf(annotations: StringMap, key: string): string | undefined {
   return Object.hasOwn(annotations, key) ? annotations[key] : undefined

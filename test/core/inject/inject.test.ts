@@ -76,9 +76,13 @@ t.test('both doors give the same pod', async (t) => {
       [{ name: file, text: readFileSync(path, 'utf8') }],
       setting,
       () => undefined,
-    ).join('')
+    )
+      .map((result) => result.text)
+      .join('')
     const read = readYaml(file, text)
-    const again = injectSources([{ name: file, text }], setting, () => undefined).join('')
+    const again = injectSources([{ name: file, text }], setting, () => undefined)
+      .map((result) => result.text)
+      .join('')
     t.equal(again, text, `${file}: kube-inject a second time changes no byte`)
     const review = {
       apiVersion: 'admission.k8s.io/v1',
@@ -114,7 +118,9 @@ t.test('File 1 becomes File 2', async (t) => {
     inject: (request: InjectRequest) => injectPod(request, old),
     nativeSidecars: false,
   }
-  const out = injectSources([{ name: 'nginx', text }], setting, () => undefined).join('')
+  const out = injectSources([{ name: 'nginx', text }], setting, () => undefined)
+    .map((result) => result.text)
+    .join('')
   const read = readYaml('out', out)
   const deployment = read.ok && isObject(read.value) ? read.value : {}
   const spec = deployment['spec'] as {

@@ -337,22 +337,3 @@ t.test('laws', async (t) => {
     )
   })
 })
-
-t.test('time grows with the length of a list, not with its square', async (t) => {
-  const time = (length: number): number => {
-    const env = (value: string) =>
-      Array.from({ length }, (_, index) => ({ name: `V${index}`, value }))
-    const pod = asPod({ spec: { containers: [{ name: 'app', env: env('1') }] } })
-    const overlay = { spec: { containers: [{ name: 'app', env: env('2') }] } }
-    mergePod(pod, overlay)
-    const runs = Array.from({ length: 5 }, () => {
-      const start = performance.now()
-      mergePod(pod, overlay)
-      return performance.now() - start
-    })
-    return Math.min(...runs)
-  }
-  const [small, large] = [time(2_000), time(40_000)]
-  t.comment(`2,000 variables ${small.toFixed(1)} ms, 40,000 variables ${large.toFixed(1)} ms`)
-  t.ok(large < Math.max(small, 0.5) * 100, 'twenty times the length is far from 400 times the time')
-})

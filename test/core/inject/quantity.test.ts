@@ -125,9 +125,7 @@ t.test('law: the canonical form is canonical and means the same', async () => {
 })
 
 t.test('a hostile text costs nothing', async (t) => {
-  const start = performance.now()
   t.equal(canonicalQuantity(`${'0'.repeat(100_000)}x`), undefined)
   t.equal(canonicalQuantity('1e-2147483647'), '1e-9')
   t.equal(canonicalQuantity(`1234567890123456789e2147483646`), '1234567890123456789e2147483646')
-  t.ok(performance.now() - start < 1000)
 })

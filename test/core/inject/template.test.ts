@@ -13,7 +13,7 @@ const lookups = {
 }
 
 function render(text: string, context: TemplateContext = sample): unknown {
-  const template = compileTemplate('x', text)
+  const template = compileTemplate('x', text, 'any')
   if (!template.ok) throw new Error(template.problems.map(formatProblem).join('\n'))
   return template.value.render(context, lookups)
 }
@@ -92,7 +92,7 @@ t.test('refused at load, with line and column', async (t) => {
     },
   ]
   for (const { what, text, at, says } of cases) {
-    const template = compileTemplate('x', text)
+    const template = compileTemplate('x', text, 'any')
     const told = template.ok ? 'no problem' : template.problems.map(formatProblem).join('\n')
     t.match(told, `template x:${at}`, `${what}: where`)
     t.match(told, says, `${what}: what`)
@@ -108,7 +108,7 @@ t.test('refused at load, by trying it', async (t) => {
     { what: 'our own mark', text: 'a: "@slot:0;"', says: '@slot' },
   ]
   for (const { what, text, says } of cases) {
-    const template = compileTemplate('x', text)
+    const template = compileTemplate('x', text, 'any')
     t.match(
       template.ok ? 'no problem' : template.problems.map(formatProblem).join('\n'),
       says,
@@ -244,7 +244,7 @@ t.test('a value cannot leave its place', async (t) => {
 })
 
 t.test('texts that differ only in values are read once, and never mixed up', async (t) => {
-  const template = compileTemplate('x', 'a: {{json revision}}\nb: [{{json proxy.uid}}]')
+  const template = compileTemplate('x', 'a: {{json revision}}\nb: [{{json proxy.uid}}]', 'any')
   if (!template.ok) throw new Error('does not compile')
   for (let n = 0; n < 1000; n++) {
     const overlay = template.value.render(
