@@ -279,6 +279,7 @@ function retained(before: JsonObject, patch: JsonObject, path: string): JsonObje
 
 /** What a patch brings where nothing was: without nulls, and without what carries a directive. */
 function fresh(value: Json): Json | undefined {
+  if (isPlain(value)) return value
   if (isArray(value)) {
     return value
       .map((item) => (item === null ? item : fresh(item)))
@@ -298,7 +299,20 @@ function kept(object: JsonObject): JsonObject {
 }
 
 function keptItem(item: Json): Json {
-  return isObject(item) ? kept(item) : item
+  return isObject(item) && !isPlain(item) ? kept(item) : item
+}
+
+/** Whether a part of an overlay holds nothing but values: most do, and stand in the result as they are. */
+function isPlain(value: Json): boolean {
+  if (typeof value !== 'object' || value === null) return true
+  if (isArray(value)) return value.every(isPlain)
+  for (const name in value) {
+    const member = value[name]
+    if (member === null || member === undefined || isDirective(name) || !isPlain(member)) {
+      return false
+    }
+  }
+  return true
 }
 
 function keptItems(items: readonly Json[]): readonly Json[] {

@@ -73,7 +73,7 @@ function documents(text: string): (Json | undefined)[] {
 function hasTwins(value: Json | undefined): boolean {
   if (!isObject(value)) return isArray(value) && value.some(hasTwins)
   const names = [value['containers'], value['initContainers']].flatMap((list) =>
-    isArray(list) ? list.map((item) => (isObject(item) ? item['name'] : undefined)) : [],
+    isArray(list) ? list.filter(isObject).map((item) => item['name']) : [],
   )
   if (new Set(names).size < names.length) return true
   return Object.values(value).some((member) => typeof member === 'object' && hasTwins(member))
