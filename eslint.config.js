@@ -7,7 +7,13 @@ const wall = (files, patterns) => ({
   files,
   rules: { 'no-restricted-imports': ['error', { patterns }] },
 })
-const doors = ['**/webhook/**', '**/kube-inject/**', '**/iptables-init/**', '**/cni-plugin/**', '**/cli/**']
+const doors = [
+  '**/webhook/**',
+  '**/kube-inject/**',
+  '**/iptables-init/**',
+  '**/cni-plugin/**',
+  '**/cli/**',
+]
 const otherDoors = (...own) => ({
   group: doors.filter((door) => !own.some((room) => door.includes(room))),
   message: 'a door does not import another door; what both need belongs in core',
@@ -19,7 +25,9 @@ export default defineConfig(
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked],
-    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    languageOptions: {
+      parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },
+    },
     rules: {
       '@typescript-eslint/consistent-type-definitions': ['error', 'type'],
       '@typescript-eslint/switch-exhaustiveness-check': [
@@ -31,6 +39,10 @@ export default defineConfig(
       '@typescript-eslint/no-floating-promises': [
         'error',
         { allowForKnownSafeCalls: [{ from: 'package', name: ['test'], package: '@tapjs/core' }] },
+      ],
+      '@typescript-eslint/no-unused-vars': [
+        'error',
+        { ignoreRestSiblings: true, argsIgnorePattern: '^_' },
       ],
       eqeqeq: 'error',
     },
@@ -59,18 +71,23 @@ export default defineConfig(
       ],
       'no-restricted-globals': [
         'error',
-        ...['process', 'Date', 'console', 'fetch', 'setTimeout', 'setInterval', 'performance'].map((name) => ({
-          name,
-          message: 'core has no process and no clock: take the value as an argument',
-        })),
+        ...['process', 'Date', 'console', 'fetch', 'setTimeout', 'setInterval', 'performance'].map(
+          (name) => ({
+            name,
+            message: 'core has no process and no clock: take the value as an argument',
+          }),
+        ),
       ],
     },
   },
   wall(['webhook/**/*.ts'], [otherDoors('webhook')]),
-  wall(['kube-inject/**/*.ts'], [
-    otherDoors('kube-inject'),
-    { group: ['fastify', 'prom-client'], message: 'kube-inject must start fast in CI' },
-  ]),
+  wall(
+    ['kube-inject/**/*.ts'],
+    [
+      otherDoors('kube-inject'),
+      { group: ['fastify', 'prom-client'], message: 'kube-inject must start fast in CI' },
+    ],
+  ),
   wall(['iptables-init/**/*.ts'], [otherDoors('iptables-init')]),
   // The one sideways door: the plugin applies rules with the code of the init container.
   wall(['cni-plugin/**/*.ts'], [otherDoors('cni-plugin', 'iptables-init')]),
@@ -86,6 +103,17 @@ export default defineConfig(
   },
   {
     files: ['**/*.mjs', '**/*.js'],
-    languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly', Buffer: 'readonly', setTimeout: 'readonly', clearTimeout: 'readonly', setInterval: 'readonly', clearInterval: 'readonly' } },
+    languageOptions: {
+      globals: {
+        process: 'readonly',
+        console: 'readonly',
+        URL: 'readonly',
+        Buffer: 'readonly',
+        setTimeout: 'readonly',
+        clearTimeout: 'readonly',
+        setInterval: 'readonly',
+        clearInterval: 'readonly',
+      },
+    },
   },
 )

@@ -141,9 +141,7 @@ async function showWebhook(pod: JsonObject): Promise<void> {
     })
     const response = isObject(answer) && isObject(answer['response']) ? answer['response'] : {}
     say(`   https://127.0.0.1:${port}/inject, verified with the webhook's own CA`)
-    say(
-      `   allowed: ${String(response['allowed'])}, ${String(response['patchType'] ?? 'no patch')}:`,
-    )
+    say(`   allowed: ${shown(response['allowed'])}, ${shown(response['patchType'] ?? 'no patch')}:`)
     for (const line of patchInWords(response['patch'])) say(`   ${line}`)
   } finally {
     child.kill('SIGTERM')
@@ -179,7 +177,9 @@ function post(port: number, ca: string, body: Json): Promise<Json> {
         let answer = ''
         response.setEncoding('utf8')
         response.on('data', (chunk: string) => (answer += chunk))
-        response.on('end', () => resolve(jsonOf(answer)))
+        response.on('end', () => {
+          resolve(jsonOf(answer))
+        })
       },
     )
     call.on('error', reject)
@@ -195,7 +195,7 @@ function patchInWords(patch: Json | undefined): readonly string[] {
     const value = operation['value'] ?? null
     const name = isObject(value) && typeof value['name'] === 'string' ? ` (${value['name']})` : ''
     const count = isArray(value) ? ` (${names(value).join(', ')})` : ''
-    return `${String(operation['op']).padEnd(7)} ${String(operation['path'])}${name}${count}`
+    return `${shown(operation['op']).padEnd(7)} ${shown(operation['path'])}${name}${count}`
   })
 }
 
@@ -229,7 +229,7 @@ function read(value: JsonObject, path: readonly string[]): Json | undefined {
 }
 
 function list(value: Json | undefined): readonly Json[] {
-  return value !== undefined && isArray(value) ? value.filter((item) => item !== undefined) : []
+  return isArray(value) ? value : []
 }
 
 function names(value: Json | undefined): readonly string[] {
@@ -243,8 +243,12 @@ function keys(value: Json | undefined): readonly string[] {
 }
 
 function jsonOf(text: string): Json {
-  const value: Json = JSON.parse(text)
-  return value
+  const read = readYaml('answer', text)
+  return read.ok ? read.value : null
+}
+
+function shown(value: Json | undefined): string {
+  return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
 function ok<T>(outcome: Read<T>): T {

@@ -19,6 +19,7 @@ if (built.status !== 0) process.exit(built.status ?? 1)
 const { bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 for (const file of Object.values(bin)) {
   const path = join(root, file)
-  if (!existsSync(path)) throw new Error(`package.json bin: got ${file}, want a file that the build makes`)
+  if (!existsSync(path))
+    throw new Error(`package.json bin: got ${file}, want a file that the build makes`)
   chmodSync(path, 0o755)
 }

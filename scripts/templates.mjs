@@ -6,9 +6,14 @@ import { join } from 'node:path'
 export function writeTemplateModule(root) {
   const folder = join(root, 'templates')
   const sets = {}
-  for (const set of readdirSync(folder, { withFileTypes: true }).filter((e) => e.isDirectory()).map((e) => e.name).sort()) {
+  for (const set of readdirSync(folder, { withFileTypes: true })
+    .filter((e) => e.isDirectory())
+    .map((e) => e.name)
+    .sort()) {
     sets[set] = {}
-    for (const file of readdirSync(join(folder, set)).filter((f) => f.endsWith('.hbs')).sort()) {
+    for (const file of readdirSync(join(folder, set))
+      .filter((f) => f.endsWith('.hbs'))
+      .sort()) {
       sets[set][file.replace(/\.yaml\.hbs$/, '')] = readFileSync(join(folder, set, file), 'utf8')
     }
   }

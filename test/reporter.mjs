@@ -52,7 +52,9 @@ export default class Reporter extends Transform {
           this.push(`failed: ${where}\n${shown(result.diag)}`)
         }
         if (trail.length === 0) {
-          this.push(`${result.ok ? 'ok' : 'NOT OK'} ${result.name} (${Math.round(result.time ?? 0)} ms)\n`)
+          this.push(
+            `${result.ok ? 'ok' : 'NOT OK'} ${result.name} (${Math.round(result.time ?? 0)} ms)\n`,
+          )
         }
       }
     })
@@ -67,6 +69,16 @@ function shown(diag) {
   if (!diag || Object.keys(diag).length === 0) return ''
   const { diff, message, at, stack, source, ...rest } = diag
   const place = at ? `${at.fileName}:${at.lineNumber}` : ''
-  const parts = [place, message, diff, source, stack, Object.keys(rest).length > 0 ? JSON.stringify(rest) : '']
-  return parts.filter(Boolean).map((part) => `    ${String(part).trimEnd().replaceAll('\n', '\n    ')}\n`).join('')
+  const parts = [
+    place,
+    message,
+    diff,
+    source,
+    stack,
+    Object.keys(rest).length > 0 ? JSON.stringify(rest) : '',
+  ]
+  return parts
+    .filter(Boolean)
+    .map((part) => `    ${String(part).trimEnd().replaceAll('\n', '\n    ')}\n`)
+    .join('')
 }

@@ -46,14 +46,16 @@ export function readLocation(labels: StringMap, facts: LocationFacts): Location 
 
 /**
  * Gives the proxy the variables of `Location.envs`: each is taken out where it stands and all are put
- * at the end as plain values, sorted by name. A known network also becomes the pod's label.
+ * at the end as plain values, sorted by name. A known network also becomes the pod's label. `later` names
+ * the variables that injection appends after these: where an earlier injection did, they stay behind.
  */
-export function setClusterEnvs(pod: Pod, envs: StringMap): Pod {
+export function setClusterEnvs(pod: Pod, envs: StringMap, later: readonly string[] = []): Pod {
   const added = sortedEntries(envs).map(([name, value]) => ({ name, value }))
   if (added.length === 0) return pod
   const placed = withProxyEnv(pod, (env) => [
-    ...env.filter(({ name }) => !Object.hasOwn(envs, name)),
+    ...env.filter(({ name }) => !Object.hasOwn(envs, name) && !later.includes(name)),
     ...added,
+    ...env.filter(({ name }) => !Object.hasOwn(envs, name) && later.includes(name)),
   ])
   const network = envs[NETWORK_ENV] ?? ''
   return network === '' ? placed : withLabels(placed, { [NETWORK_LABEL]: network })

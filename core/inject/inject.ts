@@ -9,6 +9,7 @@ import {
 import type { Pod, StringMap } from '../k8s.ts'
 import { checkAnnotations } from '../options/annotations.ts'
 import { bad, formatProblem, good, Refusal, type Problem, type Read } from '../problem.ts'
+import { acceptable, withoutRepeats } from './acceptable.ts'
 import { readLocation, setClusterEnvs, type Location } from './cluster-envs.ts'
 import type { InjectConfig } from './config.ts'
 import { buildContext, isHeld } from './context.ts'
@@ -18,8 +19,9 @@ import { clearAssignedIds, openShiftIds } from './openshift.ts'
 import { orderContainers } from './order.ts'
 import { overlaid, readOverrides, stripped } from './overrides.ts'
 import { readPod } from './pod-shape.ts'
+import { PROBERS_ENV } from './probe-dump.ts'
 import { findUnansweredProbes, rewriteProbes, type ProbeFacts } from './probes.ts'
-import { prometheusMerge } from './prometheus.ts'
+import { PROMETHEUS_ENV, prometheusMerge } from './prometheus.ts'
 import { effectiveProxyConfig, type ProxyConfigs } from './proxy-config-layers.ts'
 import { readProxyConfig } from './proxy-config.ts'
 import { withAnnotations, writeStatus } from './status.ts'
@@ -153,12 +155,12 @@ function inject(
     values: values.raw,
   }
   const overlays = facts.templates.map((template) => template.render(context, lookups))
-  const overlay = overlaid(pod, overlays, {
+  const overlay = overlaid(withoutRepeats(pod, overlays), overlays, {
     isTproxy: proxyConfigs.effective.interceptionMode === 'TPROXY',
   })
   if (!overlay.ok) return { kind: 'reject', problems: overlay.problems, warnings }
   const { template, merged } = overlay.value
-  const located = setClusterEnvs(merged, facts.location.envs)
+  const located = setClusterEnvs(merged, facts.location.envs, [PROMETHEUS_ENV, PROBERS_ENV])
   const scraped = prometheusMerge(located, {
     meshStatusPort: statusPort,
     enabled: mesh.enablePrometheusMerge,
@@ -181,12 +183,19 @@ function inject(
     proxyConfigs.annotated,
     values.global.proxy.holdApplicationUntilProxyStarts,
   )
+  const accepted = acceptable({
+    before: original,
+    template,
+    pod: orderContainers(annotated, isFirst),
+    userMounts: facts.userJson.mounts,
+  })
+  if (!accepted.ok) return { kind: 'reject', problems: accepted.problems, warnings }
   return {
     kind: 'inject',
     reason: verdict.reason,
     sentence: verdict.sentence,
     before: original,
-    pod: orderContainers(annotated, isFirst),
+    pod: accepted.value,
     templates: facts.templates.map((each) => each.name),
     warnings: [...warnings, ...[...scraped.warnings, ...probed.warnings].map(formatProblem)],
   }

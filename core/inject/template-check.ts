@@ -128,8 +128,12 @@ export function checkTemplate(name: string, program: Program, root: Schema): rea
     isLoop: boolean,
   ): void {
     if (part === undefined) return
-    const [first] = names
-    const known = first === undefined ? scope.names : { ...scope.names, [first]: self }
+    const [first, index] = names
+    const known = {
+      ...scope.names,
+      ...(first === undefined ? {} : { [first]: self }),
+      ...(index === undefined ? {} : { [index]: undefined }),
+    }
     walk(part, { self, parent: scope, root: scope.root, names: known, isLoop })
   }
 

@@ -51,20 +51,23 @@ type Value = (frame: Frame) => Json
 
 /** Makes the program of a tree that passed checkTemplate. `mark` is the text that stands for value n. */
 export function makeProgram(program: Program, mark: (n: number) => string): Render {
-  const run = sequence(program, mark)
+  const run = sequence(program, { mark, names: [] })
   return (context, lookups, into) => {
     run({ self: context, parent: undefined, root: context, lookups, names: {}, loop: {} }, into)
   }
 }
 
-function sequence(program: Program | undefined, mark: (n: number) => string): Step {
-  const steps = (program?.body ?? []).flatMap((node) => statement(node, mark) ?? [])
+/** What is known at one place of a template: how values are marked, and which block parameters there are. */
+type Place = { readonly mark: (n: number) => string; readonly names: readonly string[] }
+
+function sequence(program: Program | undefined, place: Place): Step {
+  const steps = (program?.body ?? []).flatMap((node) => statement(node, place) ?? [])
   return (frame, into) => {
     for (const step of steps) step(frame, into)
   }
 }
 
-function statement(node: Node, mark: (n: number) => string): Step | undefined {
+function statement(node: Node, place: Place): Step | undefined {
   if (node.type === 'ContentStatement') {
     const content = valueOf(node)
     const text = typeof content === 'string' ? content : ''
@@ -74,9 +77,11 @@ function statement(node: Node, mark: (n: number) => string): Step | undefined {
   }
   if (isBlock(node)) {
     const { program, inverse } = node
-    const subject = expression(node.params[0])
-    const [then, otherwise] = [sequence(program, mark), sequence(inverse, mark)]
-    const [first, second] = program?.blockParams ?? []
+    const subject = expression(node.params[0], place)
+    const params = program?.blockParams ?? []
+    const [first, second] = params
+    const then = sequence(program, { ...place, names: [...place.names, ...params] })
+    const otherwise = sequence(inverse, place)
     switch (nameOf(node.path)) {
       case 'each':
         return each(subject, then, otherwise, first, second)
@@ -90,7 +95,8 @@ function statement(node: Node, mark: (n: number) => string): Step | undefined {
   }
   if (!isCall(node) || node.type !== 'MustacheStatement') return undefined
   // The last argument is the value; indentYaml's first one is for the eye.
-  const value = expression(node.params.at(-1))
+  const { mark } = place
+  const value = expression(node.params.at(-1), place)
   return (frame, into) => {
     into.slots.push(value(frame))
     if (into.text !== undefined) into.text += mark(into.slots.length - 1)
@@ -138,32 +144,34 @@ function each(
   }
 }
 
-function expression(node: Node | undefined): Value {
+function expression(node: Node | undefined, place: Place): Value {
   if (node === undefined) return () => null
-  if (isPath(node)) return path(node)
+  if (isPath(node)) return path(node, place)
   if (!isCall(node)) {
     const literal = valueOf(node)
     return () => literal
   }
-  return helper(node)
+  return helper(node, place)
 }
 
-function path({ data, depth, parts }: Path): Value {
+function path({ data, depth, parts }: Path, { names }: Place): Value {
   const [first = '', ...rest] = parts
   if (data) {
     if (first === 'root') return (frame) => below(frame.root, rest)
     return (frame) => frame.loop[first] ?? null
   }
+  if (depth === 0 && names.includes(first)) {
+    return (frame) => below(frame.names[first] ?? null, rest)
+  }
+  if (depth === 0) return (frame) => below(frame.self, parts)
   return (frame) => {
-    if (depth === 0 && Object.hasOwn(frame.names, first)) {
-      return below(frame.names[first] ?? null, rest)
-    }
     let at: Frame | undefined = frame
     for (let up = 0; up < depth; up++) at = at?.parent
     return below(at?.self ?? null, parts)
   }
 }
 
+/** Members that the check has found in the schema, or whatever operators wrote into the values. */
 function below(value: Json, parts: readonly string[]): Json {
   let at: Json | undefined = value
   for (const part of parts) at = isObject(at) && Object.hasOwn(at, part) ? at[part] : undefined
@@ -190,10 +198,10 @@ const HELPERS: Readonly<
 /** Names of the helpers that compute inside another helper's parentheses; none of them prints. */
 export const PURE_HELPERS: readonly string[] = Object.keys(HELPERS)
 
-function helper(node: Call): Value {
+function helper(node: Call, place: Place): Value {
   const compute = HELPERS[nameOf(node.path) ?? '']
   if (compute === undefined) throw new Error('a template was not checked')
-  const given = node.params.map(expression)
+  const given = node.params.map((param) => expression(param, place))
   return (frame) =>
     compute(
       given.map((each) => each(frame)),

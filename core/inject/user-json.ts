@@ -2,7 +2,9 @@
 import { isObject, sortedEntries, type Json, type JsonObject } from '../json.ts'
 import type { StringMap } from '../k8s.ts'
 import { bad, good, type Problem, type Read } from '../problem.ts'
+import { pointer } from './pod-shape.ts'
 import { readTyped, type TypeName } from './typed.ts'
+import { checkUserMount, checkUserVolume } from './user-volumes.ts'
 
 /** Annotation: JSON object of volume name to volume source. */
 export const USER_VOLUME_ANNOTATION = 'sidecar.istio.io/userVolume'
@@ -22,9 +24,13 @@ export type UserVolumes = {
 export function readUserJson(annotations: StringMap): Read<UserVolumes> {
   const problems: Problem[] = []
   const volumes = named(annotations, USER_VOLUME_ANNOTATION, 'VolumeSource', problems)
+  for (const { name, path, value } of volumes) problems.push(...checkUserVolume(path, name, value))
   const mounts = named(annotations, USER_VOLUME_MOUNT_ANNOTATION, 'VolumeMount', problems)
+  for (const { path, value } of mounts) problems.push(...checkUserMount(path, value))
   const datadog = texts(annotations, DATADOG_ANNOTATION, problems)
-  return problems.length === 0 ? good({ volumes, mounts, datadog }) : { ok: false, problems }
+  return problems.length === 0
+    ? good({ volumes: valuesOf(volumes), mounts: valuesOf(mounts), datadog })
+    : { ok: false, problems }
 }
 
 function named(
@@ -32,20 +38,34 @@ function named(
   key: string,
   type: TypeName,
   problems: Problem[],
-): readonly Json[] {
-  const items: Json[] = []
+): readonly Named[] {
+  const items: Named[] = []
   for (const [name, value] of members(annotations, key, problems)) {
-    const read = readTyped(type, `${key}: /${name}`, value)
-    if (read.ok) items.push({ name, ...read.value })
+    const path = `${key}: ${pointer(name)}`
+    const read = readTyped(type, path, value)
+    if (read.ok) items.push({ name, path, value: { name, ...read.value } })
     else problems.push(...read.problems)
   }
   return items
 }
 
+/** One member of an annotation, with the name of its volume in it, and where it stands. */
+type Named = { readonly name: string; readonly path: string; readonly value: JsonObject }
+
+function valuesOf(items: readonly Named[]): readonly Json[] {
+  return items.map(({ value }) => value)
+}
+
 function texts(annotations: StringMap, key: string, problems: Problem[]): StringMap {
   const map: Record<string, string> = {}
   for (const [name, value] of members(annotations, key, problems)) {
-    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') {
+    if (!/^[ -<>-~]+$/.test(name)) {
+      problems.push({ path: key, got: name, want: 'printable ASCII without "=", as a name' })
+    } else if (
+      typeof value === 'string' ||
+      typeof value === 'number' ||
+      typeof value === 'boolean'
+    ) {
       map[name] = String(value)
     } else {
       problems.push({ path: `${key}: /${name}`, got: JSON.stringify(value), want: 'text' })

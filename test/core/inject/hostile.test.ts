@@ -284,7 +284,7 @@ t.test('texts of values and mesh, all places at once', async (t) => {
         values: printYaml(fill(values, text)),
         mesh: printYaml(fill(mesh, text)),
       }
-      return outcome(pod as unknown as JsonObject, configOf(texts), true)
+      return outcome(pod, configOf(texts), true)
     })
     if (got === undefined || want === undefined) continue
     used++

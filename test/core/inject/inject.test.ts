@@ -31,7 +31,7 @@ function podOf(file: string): JsonObject {
     CronJob: ['spec', 'jobTemplate', 'spec', 'template'],
   }
   let at: Json = document
-  for (const step of paths[String(document['kind'])] ?? [])
+  for (const step of paths[typeof document['kind'] === 'string' ? document['kind'] : ''] ?? [])
     at = isObject(at) ? (at[step] ?? null) : null
   if (!isObject(at)) throw new Error(`${file}: no pod`)
   return at
