@@ -1,8 +1,9 @@
-// Builds everything that `npm ci` promises: the template module of core, then dist/ by tsc.
+// Builds everything that `npm ci` promises: the template module of core, then dist/ by tsc, then one file a door that starts often.
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
+import { bundle, BUNDLES } from './bundle.mjs'
 import { writeTemplateModule } from './templates.mjs'
 
 const root = new URL('..', import.meta.url).pathname
@@ -15,6 +16,7 @@ const built = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build
   stdio: 'inherit',
 })
 if (built.status !== 0) process.exit(built.status ?? 1)
+for (const [entry, outfile, lazy] of BUNDLES) await bundle(root, entry, outfile, lazy)
 
 const { bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 for (const file of Object.values(bin)) {

@@ -104,6 +104,33 @@ t.test('invalid cases are refused with words', need(absent), async (t) => {
   t.pass('which of them a strict tool may accept is the judge’s affair')
 })
 
+const ANNOTATIONS = join(FOLDER, '../annotations.jsonl')
+const FLAG_OF = {
+  includeInboundPorts: '-b',
+  excludeInboundPorts: '-d',
+  excludeOutboundPorts: '-o',
+  includeOutboundIPRanges: '-i',
+  excludeOutboundIPRanges: '-x',
+  excludeInterfaces: '-c',
+  kubevirtInterfaces: '-k',
+  'reroute-virtual-interfaces': '-k',
+  interceptionMode: '-m',
+} as const
+
+const noRows = existsSync(ANNOTATIONS) ? undefined : `no recorded rows: ${ANNOTATIONS}`
+t.test('a flag accepts what its annotation accepts', need(noRows), async (t) => {
+  for (const line of readFileSync(ANNOTATIONS, 'utf8').trim().split('\n')) {
+    const { annotation, value, ok } = JSON.parse(line) as {
+      annotation: string
+      value: string
+      ok: boolean
+    }
+    const flag = Object.entries(FLAG_OF).find(([end]) => annotation.endsWith(`/${end}`))?.[1]
+    if (!ok || flag === undefined) continue
+    t.equal(readArgv([flag, value], {}).ok, true, `${flag} ${JSON.stringify(value)}`)
+  }
+})
+
 function planFor(name: string, style: ChainStyle): Plan | undefined {
   const read = readArgv(...argsFor(name, style))
   if (!read.ok) return undefined

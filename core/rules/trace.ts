@@ -1,0 +1,225 @@
+import { containsAddress, type Family } from '../cidrs.ts'
+import type { Port } from '../ports.ts'
+import { chainsOf, type Chain, type Hook, type Match, type Rule, type RuleSet } from './model.ts'
+
+/** One end of a connection. */
+export type Endpoint = { readonly address: string; readonly port: Port }
+
+/**
+ * The first packet of a connection. With `in` it comes from outside by that interface; with `out` a process
+ * of this pod sends it. A packet without uid belongs to no process, such as one that is forwarded.
+ */
+export type Packet = {
+  readonly protocol: 'tcp' | 'udp'
+  readonly from: Endpoint
+  readonly to: Endpoint
+  readonly uid?: number
+  readonly gid?: number
+  readonly mark?: number
+  /** What conntrack says of it; NEW unless told otherwise. Only a new connection meets the nat table. */
+  readonly state?: 'NEW' | 'ESTABLISHED' | 'INVALID'
+} & ({ readonly in: string } | { readonly out: string })
+
+/** A rule that took the packet, with its place in the chain (1 is the first), or a chain's end. */
+export type Hop = {
+  readonly table: string
+  readonly hook: Hook
+  readonly chain: string
+  readonly place?: number
+  readonly rule?: Rule
+}
+
+/** Where the packet ends. `left-alone`: no rule changes where it goes. */
+export type TraceEnd =
+  | { readonly kind: 'captured'; readonly by: 'redirect' | 'tproxy'; readonly port: Port }
+  | { readonly kind: 'rewritten'; readonly to: string }
+  | { readonly kind: 'left-alone' }
+  | { readonly kind: 'dropped' }
+  /** A rule that cannot be judged from the outside decides; it is the last hop. */
+  | { readonly kind: 'undecided' }
+  /** The rules send the packet round in a circle. */
+  | { readonly kind: 'endless' }
+
+/** The way of a packet and its end. */
+export type Trace = { readonly hops: readonly Hop[]; readonly end: TraceEnd }
+
+/** What changes on the way. */
+type State = {
+  readonly packet: Packet
+  readonly in: string | undefined
+  readonly out: string | undefined
+  to: Endpoint
+  mark: number
+  connectionMark: number
+  readonly hops: Hop[]
+}
+
+type Step = TraceEnd | 'go-on' | 'accepted' | 'returned'
+
+/** The deepest nesting of jumps that the kernel takes. */
+const DEEPEST = 16
+
+/**
+ * Follows the first packet of a connection through the rules: raw, mangle, nat of its hook. What a pod
+ * sends to itself comes in again by `lo`, where the nat table is not asked a second time.
+ */
+export function trace(set: RuleSet, packet: Packet): Trace {
+  const hops: Hop[] = []
+  const start = { packet, to: packet.to, mark: packet.mark ?? 0, connectionMark: 0, hops }
+  if ('in' in packet) {
+    return {
+      hops,
+      end: follow(set, { ...start, in: packet.in, out: undefined }, 'PREROUTING', ALL),
+    }
+  }
+  const sent: State = { ...start, in: undefined, out: packet.out }
+  const end = follow(set, sent, 'OUTPUT', ALL)
+  const staysInside = packet.out === 'lo' || end.kind === 'captured'
+  if (!staysInside || (end.kind !== 'left-alone' && end.kind !== 'captured')) return { hops, end }
+  const back: State = { ...sent, in: 'lo', out: undefined }
+  const again = follow(set, back, 'PREROUTING', WITHOUT_NAT)
+  return { hops, end: again.kind === 'left-alone' ? end : again }
+}
+
+const ALL = ['raw', 'mangle', 'nat'] as const
+const WITHOUT_NAT = ['raw', 'mangle'] as const
+
+function follow(set: RuleSet, state: State, hook: Hook, tables: readonly string[]): TraceEnd {
+  for (const table of tables) {
+    if (table === 'nat' && (state.packet.state ?? 'NEW') !== 'NEW') continue
+    const chains = chainsOf(set, table)
+    const base = chains.find((chain) => chain.name === hook)
+    if (base === undefined) continue
+    const step = walk({ state, hook, table, chains }, base, 0)
+    if (typeof step !== 'string') return step
+    if (step !== 'accepted' && base.policy === 'DROP') return { kind: 'dropped' }
+  }
+  return { kind: 'left-alone' }
+}
+
+type Place = {
+  readonly state: State
+  readonly hook: Hook
+  readonly table: string
+  readonly chains: readonly Chain[]
+}
+
+function walk(place: Place, chain: Chain, depth: number): Step {
+  if (depth > DEEPEST) return { kind: 'endless' }
+  const { state, hook, table, chains } = place
+  for (const [index, rule] of chain.rules.entries()) {
+    const isMet = meets(rule.match, state, hook)
+    if (isMet === false) continue
+    state.hops.push({ table, hook, chain: chain.name, place: index + 1, rule })
+    if (isMet === undefined) return { kind: 'undecided' }
+    const step = take(rule, state, hook)
+    if (step === 'returned') return 'returned'
+    if (step !== 'go-on') return step
+    if (rule.then.do !== 'jump') continue
+    const { to } = rule.then
+    const next = chains.find((one) => one.name === to)
+    const inner =
+      next === undefined ? ({ kind: 'undecided' } as const) : walk(place, next, depth + 1)
+    if (inner !== 'go-on' && inner !== 'returned') return inner
+  }
+  state.hops.push({ table, hook, chain: chain.name })
+  return 'go-on'
+}
+
+function take({ then }: Rule, state: State, hook: Hook): Step {
+  switch (then.do) {
+    case 'return':
+      return 'returned'
+    case 'accept':
+      return 'accepted'
+    case 'drop':
+      return { kind: 'dropped' }
+    case 'redirect':
+      state.to = { address: ownAddress(state, hook), port: then.port }
+      return { kind: 'captured', by: 'redirect', port: then.port }
+    case 'tproxy':
+      state.mark = then.mark
+      return { kind: 'captured', by: 'tproxy', port: then.port }
+    case 'mark':
+      state.mark = then.value
+      return 'go-on'
+    case 'save-mark':
+      state.connectionMark = state.mark
+      return 'go-on'
+    case 'restore-mark':
+      state.mark = state.connectionMark
+      return 'go-on'
+    case 'dnat':
+      return { kind: 'rewritten', to: then.to }
+    case 'jump':
+    case 'zone':
+    case 'snat':
+      return 'go-on'
+    case 'other':
+      return then.words.length === 0 || HARMLESS.has(then.words[1] ?? '')
+        ? 'go-on'
+        : { kind: 'undecided' }
+  }
+}
+
+/** Foreign targets after which a packet goes on as it was. */
+const HARMLESS = new Set(['LOG', 'TRACE', 'NFLOG', 'NOTRACK', 'CT'])
+
+/** Where REDIRECT sends: to loopback what the pod sends, to the interface's own address what comes in. */
+function ownAddress(state: State, hook: Hook): string {
+  if (hook === 'PREROUTING') return state.to.address
+  return familyOf(state.packet) === 'v4' ? '127.0.0.1' : '::1'
+}
+
+/** Whether all conditions hold; undefined when one that cannot be judged is all that is left. */
+function meets(match: readonly Match[], state: State, hook: Hook): boolean | undefined {
+  const judged = match.map((one) => meetsOne(one, state, hook))
+  if (judged.includes(false)) return false
+  return judged.includes(undefined) ? undefined : true
+}
+
+function meetsOne(match: Match, state: State, hook: Hook): boolean | undefined {
+  const not = 'not' in match
+  const { packet } = state
+  switch (match.on) {
+    case 'protocol':
+      return packet.protocol === match.is
+    case 'family':
+      return familyOf(packet) === match.is
+    case 'interface': {
+      const name = match.way === 'in' ? state.in : state.out
+      return name !== undefined && isNamed(match.name, name) !== not
+    }
+    case 'address': {
+      const { address } = match.end === 'source' ? packet.from : state.to
+      const [network = '', bits = ''] = match.cidr.split('/')
+      const family: Family = network.includes(':') ? 'v6' : 'v4'
+      if (family !== familyOf(packet)) return false
+      return containsAddress({ family, address: network, bits: Number(bits) }, address) !== not
+    }
+    case 'port': {
+      const { port } = match.end === 'source' ? packet.from : state.to
+      return match.ports.some(({ first, last }) => first <= port && port <= last) !== not
+    }
+    case 'owner': {
+      // A packet that came in has no owner any more.
+      const id = hook === 'OUTPUT' ? packet[match.who] : undefined
+      if (id !== undefined && typeof match.id === 'string') return undefined
+      return (id === match.id) !== not
+    }
+    case 'mark':
+      return ((match.of === 'packet' ? state.mark : state.connectionMark) === match.value) !== not
+    case 'conntrack':
+      return match.states.includes(packet.state ?? 'NEW')
+    case 'other':
+      return undefined
+  }
+}
+
+function isNamed(pattern: string, name: string): boolean {
+  return pattern.endsWith('+') ? name.startsWith(pattern.slice(0, -1)) : name === pattern
+}
+
+function familyOf(packet: Packet): Family {
+  return packet.to.address.includes(':') ? 'v6' : 'v4'
+}
