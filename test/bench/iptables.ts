@@ -2,11 +2,8 @@
  * Wall time of whole runs of `istio-iptables`, first apply and identical second run, as a ratio to a floor:
  * two bare restore commands plus an empty Node start. All are measured in the same rounds, in fresh
  * network namespaces, and the median of the paired ratios is reported; nothing is asserted.
- *
- *   node dist-bench/iptables.js [rounds] [path of main.js]
  */
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const FLAGS = [
@@ -16,7 +13,14 @@ const FLAGS = [
 
 type Round = { readonly floor: number; readonly first: number; readonly second: number }
 
-function main(rounds: number, program: string): void {
+/** Prints the figures; needs root for its namespaces. */
+export async function run(): Promise<void> {
+  if (process.getuid?.() !== 0) {
+    process.stdout.write('  left out: needs root for network namespaces\n')
+    return
+  }
+  const rounds = 11
+  const program = join(process.cwd(), 'dist/istio-iptables.cjs')
   for (const backend of ['nft', 'legacy', 'native'] as const) {
     const measured = Array.from({ length: rounds }, (_, round) => measure(program, backend, round))
     const line = [
@@ -27,7 +31,7 @@ function main(rounds: number, program: string): void {
       `ratio first ${median(measured.map((one) => one.first / one.floor)).toFixed(2)}`,
       `ratio second ${median(measured.map((one) => one.second / one.floor)).toFixed(2)}`,
     ]
-    process.stdout.write(`${line.join('  ')}\n`)
+    process.stdout.write(`  ${line.join('  ')}\n`)
   }
 }
 
@@ -71,7 +75,7 @@ function makeNamespace(name: string): void {
 }
 
 function restoreTexts(program: string): { readonly v4: string; readonly v6: string } {
-  const facts = join(import.meta.dirname, 'host-facts.json')
+  const facts = join(process.cwd(), 'test/bench/host-facts.json')
   const args = [program, ...FLAGS, '--dry-run', '--output', 'json', '--host-facts', facts]
   const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
   if (stdout === '') throw new Error(stderr)
@@ -90,7 +94,3 @@ function median(numbers: readonly number[]): number {
   const sorted = [...numbers].sort((a, b) => a - b)
   return sorted[Math.floor(sorted.length / 2)] ?? NaN
 }
-
-const [rounds = '11', program = 'dist/iptables-init/main.js'] = process.argv.slice(2)
-readFileSync(program)
-main(Number(rounds), program)
