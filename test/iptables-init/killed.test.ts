@@ -12,6 +12,7 @@ const TWO = [...COMMON, '-i', '*', '-m', 'TPROXY', '--redirect-dns', '--capture-
 
 const backends = [
   { name: 'iptables-nft', flags: ['--force-iptables-binary', 'nft'] },
+  { name: 'iptables-legacy', flags: ['--force-iptables-binary', 'legacy'] },
   { name: 'native nftables', flags: ['--native-nftables'] },
 ] as const
 
