@@ -7,7 +7,7 @@ type Row = { readonly annotation: string; readonly value: string; readonly ok: b
 
 const amounts = ['proxyCPU', 'proxyCPULimit', 'proxyMemory', 'proxyMemoryLimit']
 
-/** Where we refuse what Istio's own check lets pass: docs/divergences/config.md says why. */
+/** Where we refuse what Istio's own check lets pass: docs/divergences.md says why. */
 const stricter: Readonly<Record<string, (value: string) => boolean>> = {
   'traffic.sidecar.istio.io/includeOutboundPorts': (value) => !/^[\d\s,:-]*$/.test(value),
   'sidecar.istio.io/userVolume': (value) => !value.trim().startsWith('{'),

@@ -4,7 +4,7 @@
  * kernel showed after loading is compared with what we would expect to read there.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import t from 'tap'
 import { readArgv, resolveProxyUser } from '../../core/options/argv.ts'
 import { buildPlan } from '../../core/rules/build.ts'
@@ -20,13 +20,9 @@ import { readSite } from '../../core/rules/site.ts'
 import { load } from '../../core/rules/load.ts'
 import { nftSteps } from '../../core/rules/nftables.ts'
 import { need } from '../require.ts'
+import { folder } from './table.ts'
 
-const FOLDER = resolve(
-  import.meta.dirname,
-  '../..',
-  process.env['SIDECAR_CONFORMANCE_DIR'] ?? '../shared/conformance',
-  'iptables',
-)
+const FOLDER = join(folder, 'iptables')
 const absent = existsSync(FOLDER) ? undefined : `no recorded cases: ${FOLDER}`
 const names = absent === undefined ? readdirSync(FOLDER).filter(isCase).sort() : []
 

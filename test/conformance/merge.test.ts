@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { join } from 'node:path'
 import t from 'tap'
 import { overlaid } from '../../core/inject/overrides.ts'
 import { mergePod } from '../../core/inject/strategic-merge.ts'
@@ -8,7 +8,7 @@ import type { JsonObject } from '../../core/json.ts'
 import type { Pod } from '../../core/k8s.ts'
 import { Refusal, type Read } from '../../core/problem.ts'
 import { readYaml } from '../../core/yaml.ts'
-import { needData } from './table.ts'
+import { folder, needData, readTable } from './table.ts'
 
 type Case = {
   readonly name: string
@@ -20,18 +20,13 @@ type Case = {
   readonly error?: string
 }
 
-const folder = resolve(
-  import.meta.dirname,
-  '../..',
-  process.env['SIDECAR_CONFORMANCE_DIR'] ?? '../shared/conformance',
-  'merge',
-)
+const cases = join(folder, 'merge')
 
 t.test('merges as recorded', needData(), async (t) => {
-  const files = existsSync(folder) ? readdirSync(folder) : []
+  const files = existsSync(cases) ? readdirSync(cases) : []
   t.ok(files.length > 0, 'there are cases')
   for (const file of files.filter((name) => name.endsWith('.json'))) {
-    const each = JSON.parse(readFileSync(resolve(folder, file), 'utf8')) as Case
+    const each = JSON.parse(readFileSync(join(cases, file), 'utf8')) as Case
     const frozen = JSON.stringify(each.pod)
     const got = merge(each)
     t.equal(JSON.stringify(each.pod), frozen, `${each.name}: the input is not mutated`)
@@ -78,9 +73,7 @@ t.test('templates one after another, as recorded', needData(), async (t) => {
     readonly input: string
     readonly expected: string
   }
-  const file = resolve(folder, '../tables/templates.jsonl')
-  const rows = existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean) : []
-  for (const row of rows.map((line) => JSON.parse(line) as Row)) {
+  for (const row of readTable<Row>('templates')) {
     const input = yamlPod(row.input)
     const expected = yamlPod(row.expected)
     const asked = input.metadata?.annotations?.['inject.istio.io/templates']?.split(',')

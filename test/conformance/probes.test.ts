@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { join } from 'node:path'
 import t from 'tap'
 import { addProbers, dumpProbers, printProbers, readProbers } from '../../core/inject/probe-dump.ts'
 import { proxiedPorts } from '../../core/inject/probe-ports.ts'
@@ -7,7 +7,7 @@ import { isRewriting } from '../../core/inject/probe-switch.ts'
 import { PROBES_CURRENT } from '../../core/inject/probe-table.ts'
 import { redirectProbes, rewriteProbes } from '../../core/inject/probes.ts'
 import type { Container, EnvVar, Pod, StringMap } from '../../core/k8s.ts'
-import { needData, readTable } from './table.ts'
+import { folder, needData, readTable } from './table.ts'
 
 type Rewritten = {
   readonly name: string
@@ -21,11 +21,9 @@ type Rewritten = {
 const needed = needData()
 
 function readCases(): readonly Rewritten[] {
-  const project = resolve(import.meta.dirname, '../..')
-  const data = process.env['SIDECAR_CONFORMANCE_DIR'] ?? '../shared/conformance'
-  const folder = resolve(project, data, 'probes')
-  const files = readdirSync(folder).filter((file) => file.endsWith('.json'))
-  return files.map((file) => JSON.parse(readFileSync(resolve(folder, file), 'utf8')) as Rewritten)
+  const cases = join(folder, 'probes')
+  const files = readdirSync(cases).filter((file) => file.endsWith('.json'))
+  return files.map((file) => JSON.parse(readFileSync(join(cases, file), 'utf8')) as Rewritten)
 }
 
 t.test('probes are rewritten as recorded', needed, async (t) => {

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { join } from 'node:path'
 import t from 'tap'
 import { matchEntries, type WebhookEntry } from '../../core/inject/selectors.ts'
 import type { StringMap } from '../../core/k8s.ts'
-import { needData, readTable } from './table.ts'
+import { folder, needData, readTable } from './table.ts'
 
 type Entry = WebhookEntry & { readonly service: { readonly name: string } }
 
@@ -19,8 +19,7 @@ type Row = {
 
 /** The entries of each recorded configuration, by its name. */
 function readConfigurations(): Readonly<Record<string, readonly Entry[]>> {
-  const folder = process.env['SIDECAR_CONFORMANCE_DIR'] ?? '../shared/conformance'
-  const file = resolve(import.meta.dirname, '../..', folder, 'common/webhook-selectors.json')
+  const file = join(folder, 'common/webhook-selectors.json')
   return JSON.parse(readFileSync(file, 'utf8')) as Readonly<Record<string, readonly Entry[]>>
 }
 
