@@ -10,6 +10,11 @@ const root = new URL('..', import.meta.url).pathname
 /** Page below docs/reference/, and the function that prints it. */
 const pages = [
   { page: 'annotations.md', module: 'core/options/annotations.ts', print: 'printAnnotations' },
+  {
+    page: 'template-context.md',
+    module: 'core/inject/context-page.ts',
+    print: 'printTemplateContext',
+  },
 ]
 
 for (const { page, module, print } of pages) {

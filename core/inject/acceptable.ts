@@ -119,6 +119,7 @@ function checkList({ template, pod, userMounts }: Parts, list: ContainerList): r
     const path = `/spec/${list}/${index}`
     const isInit = list === 'initContainers' && container.restartPolicy !== 'Always'
     const problems = [
+      ...(isSame(container.resources, ours.resources) ? [] : findTightAmounts(path, container)),
       ...checkContainer(path, container, isInit),
       ...checkMounts(path, container, userMounts, volumes),
     ]
@@ -132,7 +133,7 @@ function checkList({ template, pod, userMounts }: Parts, list: ContainerList): r
 
 /** What clashes in one container. */
 function checkContainer(path: string, container: Container, isInit: boolean): readonly Problem[] {
-  const problems: Problem[] = [...findTightAmounts(path, container)]
+  const problems: Problem[] = []
   if ((container.image ?? '') === '')
     problems.push({ path: `${path}/image`, got: '', want: 'an image' })
   for (const [index, item] of (container.env ?? []).entries()) {

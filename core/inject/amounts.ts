@@ -1,8 +1,9 @@
 /** Requests and limits that must fit: in a container that user and template filled, and in a pod with resources of its own. */
 import { isMore } from '../options/annotation-readers.ts'
+import { isSame } from '../json.ts'
 import type { Container, Pod } from '../k8s.ts'
 import type { Problem } from '../problem.ts'
-import { containersIn, type ContainerList } from './order.ts'
+import { containersIn } from './order.ts'
 import { pointer } from './pod-shape.ts'
 import { printQuantity, readQuantity, type Quantity } from './quantity.ts'
 
@@ -16,6 +17,7 @@ type Amounts = Resources['requests']
 export function withFittingAmounts(container: Container, template: Container): Container {
   const { requests, limits } = container.resources ?? {}
   if (requests === undefined || limits === undefined) return container
+  if (isSame(container.resources, template.resources)) return container
   const tight = Object.keys(limits).filter((name) => exceeds(requests[name], limits[name]))
   if (tight.length === 0) return container
   const ours = template.resources
@@ -54,7 +56,7 @@ export function findPodAmounts(pod: Pod): readonly Problem[] {
     const part = whole.requests?.[name] === undefined ? 'limits' : 'requests'
     const got = whole[part]?.[name]
     const needed = total(pod, name)
-    const problems = LISTS.flatMap((list) => findLimits(pod, list, name))
+    const problems = findLimits(pod, name)
     if (needed === undefined || !exceeds(printQuantity(needed), got)) return problems
     const want = `at least ${printQuantity(needed)}, which all containers ask for, the proxy included`
     return [
@@ -64,14 +66,13 @@ export function findPodAmounts(pod: Pod): readonly Problem[] {
   })
 }
 
-const LISTS: readonly ContainerList[] = ['containers', 'initContainers']
-
-function findLimits(pod: Pod, list: ContainerList, name: string): readonly Problem[] {
+/** Limits of regular containers above that of the pod; the API server does not compare those of others. */
+function findLimits(pod: Pod, name: string): readonly Problem[] {
   const most = pod.spec?.resources?.limits?.[name]
-  return containersIn(pod, list).flatMap((container, index) => {
+  return containersIn(pod, 'containers').flatMap((container, index) => {
     const got = container.resources?.limits?.[name]
     if (!exceeds(got, most)) return []
-    const path = `/spec/${list}/${index}/resources/limits${pointer(name)}`
+    const path = `/spec/containers/${index}/resources/limits${pointer(name)}`
     return [
       { path, got: String(got), want: `at most the limit of the pod, which is ${String(most)}` },
     ]

@@ -1,12 +1,14 @@
 import { PROXY_CONTAINER } from '../constants.ts'
 import { isSame, sortedEntries } from '../json.ts'
 import { byName, type Container, type EnvVar, type Pod, type StringMap } from '../k8s.ts'
-import { withLabels } from './status.ts'
+import { isInjected, withLabels } from './status.ts'
 
 /** Environment variable of the proxy: the cluster that the pod runs in. */
 export const CLUSTER_ENV = 'ISTIO_META_CLUSTER_ID'
 /** Environment variable of the proxy: the network that the pod sits in. */
 export const NETWORK_ENV = 'ISTIO_META_NETWORK'
+/** Environment variable of the proxy of Istio 1.8: the annotations of the pod, JSON. */
+export const ANNOTATIONS_ENV = 'ISTIO_METAJSON_ANNOTATIONS'
 /** Label: the network that the pod sits in; it wins over the webhook's path and the values. */
 export const NETWORK_LABEL = 'topology.istio.io/network'
 
@@ -46,19 +48,45 @@ export function readLocation(labels: StringMap, facts: LocationFacts): Location 
 
 /**
  * Gives the proxy the variables of `Location.envs`: each is taken out where it stands and all are put
- * at the end as plain values, sorted by name. A known network also becomes the pod's label. `later` names
- * the variables that injection appends after these: where an earlier injection did, they stay behind.
+ * at the end as plain values, sorted by name. A known network also becomes the pod's label.
  */
-export function setClusterEnvs(pod: Pod, envs: StringMap, later: readonly string[] = []): Pod {
+export function setClusterEnvs(pod: Pod, envs: StringMap): Pod {
   const added = sortedEntries(envs).map(([name, value]) => ({ name, value }))
   if (added.length === 0) return pod
   const placed = withProxyEnv(pod, (env) => [
-    ...env.filter(({ name }) => !Object.hasOwn(envs, name) && !later.includes(name)),
+    ...env.filter(({ name }) => !Object.hasOwn(envs, name)),
     ...added,
-    ...env.filter(({ name }) => !Object.hasOwn(envs, name) && later.includes(name)),
   ])
   const network = envs[NETWORK_ENV] ?? ''
   return network === '' ? placed : withLabels(placed, { [NETWORK_LABEL]: network })
+}
+
+/**
+ * The proxy with what an earlier injection wrote into these variables, whatever the user's own proxy said
+ * about them before: that was taken into account then.
+ */
+export function keepWrittenEnvs(pod: Pod, before: Pod, names: readonly string[]): Pod {
+  if (!isInjected(before)) return pod
+  const written = (findProxy(before)?.env ?? []).filter(({ name }) => names.includes(name))
+  if (written.length === 0) return pod
+  return withProxyEnv(pod, (env) => env.map((item) => byName(written, item.name) ?? item))
+}
+
+/**
+ * The proxy with its variables in the order that an earlier injection gave them; a new one stays behind its
+ * neighbour. Otherwise those that are appended in steps would change places with each other in every pass.
+ */
+export function keepEnvOrder(pod: Pod, before: Pod): Pod {
+  if (!isInjected(before)) return pod
+  const places = new Map(findProxy(before)?.env?.map(({ name }, place) => [name, place]))
+  return withProxyEnv(pod, (env) => {
+    let last = -1
+    const ranked = env.map((item) => {
+      last = places.get(item.name) ?? last
+      return { item, rank: last }
+    })
+    return ranked.sort((a, b) => a.rank - b.rank).map(({ item }) => item)
+  })
 }
 
 /** The proxy of a pod: a regular container of that name, else an init container. */

@@ -1,32 +1,23 @@
 /** What happens to one pod, from top to bottom. */
-import {
-  PROXY_CONFIG_ANNOTATION,
-  PROXY_CONTAINER,
-  PROXY_ID,
-  STATUS_PORT_ANNOTATION,
-  TEMPLATES_ANNOTATION,
-} from '../constants.ts'
-import type { Pod, StringMap } from '../k8s.ts'
-import { checkAnnotations } from '../options/annotations.ts'
-import { bad, formatProblem, good, Refusal, type Problem, type Read } from '../problem.ts'
+import { PROXY_CONTAINER, PROXY_ID, STATUS_PORT_ANNOTATION } from '../constants.ts'
+import type { Pod } from '../k8s.ts'
+import { formatProblem, type Problem } from '../problem.ts'
 import { acceptable, withoutRepeats } from './acceptable.ts'
-import { readLocation, setClusterEnvs, type Location } from './cluster-envs.ts'
+import { ANNOTATIONS_ENV, keepEnvOrder, keepWrittenEnvs, setClusterEnvs } from './cluster-envs.ts'
 import type { InjectConfig } from './config.ts'
 import { buildContext, isHeld } from './context.ts'
 import { decide, type InjectionPolicy, type Verdict } from './decide.ts'
 import type { Decision, InjectRequest } from './decision.ts'
+import { namespaceOf, readFacts, type Facts } from './facts.ts'
 import { clearAssignedIds, openShiftIds } from './openshift.ts'
 import { orderContainers } from './order.ts'
-import { overlaid, readOverrides, stripped } from './overrides.ts'
+import { overlaid, stripped } from './overrides.ts'
 import { readPod } from './pod-shape.ts'
 import { PROBERS_ENV } from './probe-dump.ts'
 import { findUnansweredProbes, rewriteProbes, type ProbeFacts } from './probes.ts'
 import { PROMETHEUS_ENV, prometheusMerge } from './prometheus.ts'
-import { effectiveProxyConfig, type ProxyConfigs } from './proxy-config-layers.ts'
-import { readProxyConfig } from './proxy-config.ts'
 import { withAnnotations, writeStatus } from './status.ts'
-import type { Template } from './template.ts'
-import { readUserJson, type UserVolumes } from './user-json.ts'
+import { renderOverlays, templateView } from './template-view.ts'
 
 /**
  * Decides about a pod and, where it is to be injected, builds the injected one beside it. Problems in
@@ -55,71 +46,6 @@ export function injectPod(request: InjectRequest, config: InjectConfig): Decisio
   return inject(pod, request, config, facts.value, verdict, warnings)
 }
 
-/** What a pod says about its injection, read and checked. */
-type Facts = {
-  readonly templates: readonly Template[]
-  readonly proxyConfigs: ProxyConfigs
-  readonly userJson: UserVolumes
-  readonly location: Location
-}
-
-/** Reads everything the pod's text says; all problems are reported together. */
-function readFacts(pod: Pod, request: InjectRequest, config: InjectConfig): Read<Facts> {
-  const annotations: StringMap = pod.metadata?.annotations ?? {}
-  const labels: StringMap = pod.metadata?.labels ?? {}
-  const overrides = readOverrides(annotations)
-  const problems: Problem[] = [
-    ...checkAnnotations(annotations),
-    ...(overrides.ok ? [] : overrides.problems),
-  ]
-  const userJson = readUserJson(annotations)
-  if (!userJson.ok) problems.push(...userJson.problems)
-  const templates = templatesOf(annotations, config)
-  if (!templates.ok) problems.push(...templates.problems)
-  const text = annotations[PROXY_CONFIG_ANNOTATION]
-  const layer = text === undefined ? undefined : readProxyConfig(PROXY_CONFIG_ANNOTATION, text)
-  if (problems.length > 0 || !userJson.ok || !templates.ok || layer?.ok === false) {
-    return { ok: false, problems: distinct(problems) }
-  }
-  return good({
-    templates: templates.value,
-    userJson: userJson.value,
-    proxyConfigs: effectiveProxyConfig({
-      mesh: config.mesh.defaultConfig,
-      annotation: layer?.value,
-      resources: config.proxyConfigs,
-      rootNamespace: config.mesh.rootNamespace,
-      namespace: namespaceOf(pod, request),
-      labels,
-    }),
-    location: readLocation(labels, {
-      pathEnvs: request.proxyEnvs,
-      clusterName: config.values.global.multiCluster.clusterName,
-      network: config.values.global.network,
-    }),
-  })
-}
-
-/** The templates that the pod or the configuration asks for, aliases replaced once, in order. */
-function templatesOf(annotations: StringMap, config: InjectConfig): Read<readonly Template[]> {
-  const asked = annotations[TEMPLATES_ANNOTATION]
-  const names = (asked?.split(',').map((name) => name.trim()) ?? config.defaultTemplates).flatMap(
-    (name) => (Object.hasOwn(config.aliases, name) ? (config.aliases[name] ?? []) : [name]),
-  )
-  const templates: Template[] = []
-  for (const name of names) {
-    const template = config.templates.get(name)
-    if (template === undefined) {
-      const have = [...config.templates.keys()].sort().join(', ')
-      const want = `a template of the injector: ${have}`
-      if (asked !== undefined) return bad(TEMPLATES_ANNOTATION, name, want)
-      throw new Refusal([{ path: 'defaultTemplates', got: name, want }])
-    }
-    templates.push(template)
-  }
-  return good(templates)
-}
-
 /** Builds the injected pod. */
 function inject(
   original: Pod,
@@ -138,29 +64,32 @@ function inject(
   // What the agent listens on: where it sends metrics and probes must be the same port.
   const { proxyConfigs } = facts
   const { statusPort } = proxyConfigs.effective
-  const data = stripped(pod, statusPort)
+  const data = templateView(stripped(pod, statusPort), config.injectedAnnotations)
   const isNative = isNativeHere(data, request, config)
-  const context = buildContext({
-    pod: data,
-    request,
-    config,
-    proxyConfig: proxyConfigs.effective,
-    ids,
-    isNative,
-    userJson: facts.userJson,
+  const overlays = renderOverlays(data, (view) => {
+    const context = buildContext({
+      pod: view,
+      request,
+      config,
+      proxyConfig: proxyConfigs.effective,
+      ids,
+      isNative,
+      userJson: facts.userJson,
+    })
+    const lookups = {
+      annotations: view.metadata?.annotations ?? {},
+      labels: view.metadata?.labels ?? {},
+      values: values.raw,
+    }
+    return facts.templates.map((template) => template.render(context, lookups))
   })
-  const lookups = {
-    annotations: data.metadata?.annotations ?? {},
-    labels: data.metadata?.labels ?? {},
-    values: values.raw,
-  }
-  const overlays = facts.templates.map((template) => template.render(context, lookups))
   const overlay = overlaid(withoutRepeats(pod, overlays), overlays, {
     isTproxy: proxyConfigs.effective.interceptionMode === 'TPROXY',
   })
   if (!overlay.ok) return { kind: 'reject', problems: overlay.problems, warnings }
   const { template, merged } = overlay.value
-  const located = setClusterEnvs(merged, facts.location.envs, [PROMETHEUS_ENV, PROBERS_ENV])
+  const kept = keepWrittenEnvs(merged, pod, WRITTEN_ENVS)
+  const located = setClusterEnvs(kept, facts.location.envs)
   const scraped = prometheusMerge(located, {
     meshStatusPort: statusPort,
     enabled: mesh.enablePrometheusMerge,
@@ -172,7 +101,7 @@ function inject(
     enabled: values.sidecarInjectorWebhook.rewriteAppHTTPProbe,
     dialect: traits.probes,
   })
-  const told = writeStatus(probed.pod, template, {
+  const told = writeStatus(keepEnvOrder(probed.pod, pod), template, {
     revision: config.revision,
     version: config.version,
     dialect: traits.status,
@@ -200,6 +129,9 @@ function inject(
     warnings: [...warnings, ...[...scraped.warnings, ...probed.warnings].map(formatProblem)],
   }
 }
+
+/** Variables that tell of the pod as its author wrote it: in a later pass that can no longer be seen. */
+const WRITTEN_ENVS = [PROMETHEUS_ENV, PROBERS_ENV, ANNOTATIONS_ENV]
 
 /**
  * The pod with its checks turned to the agent, and a warning for each that will never be answered. An
@@ -231,13 +163,4 @@ function isNativeHere(pod: Pod, request: InjectRequest, config: InjectConfig): b
 function policyFor(request: InjectRequest, config: InjectConfig): InjectionPolicy {
   if (request.door === 'webhook') return config.policy
   return { ...config.policy, policy: 'enabled', neverInjectSelector: [], alwaysInjectSelector: [] }
-}
-
-function namespaceOf(pod: Pod, request: InjectRequest): string {
-  return pod.metadata?.namespace ?? request.namespace ?? ''
-}
-
-/** The problems without repeats: two readers may have found the same one. */
-function distinct(problems: readonly Problem[]): readonly Problem[] {
-  return [...new Map(problems.map((problem) => [formatProblem(problem), problem])).values()]
 }

@@ -202,8 +202,8 @@ function user(
 ): UserContainer {
   const { image } = whole
   const left = image === 'auto' || image === '' ? ['image'] : []
-  // A regular container that says Always would be a native sidecar's; the templates decide that.
-  const unapplied = list === 'containers' && name === PROXY_CONTAINER ? ['restartPolicy'] : []
+  // Whether the proxy is a native sidecar is decided elsewhere, and this field is the difference.
+  const unapplied = name === PROXY_CONTAINER ? ['restartPolicy'] : []
   return {
     list,
     name,

@@ -7,6 +7,8 @@ import type { Json } from '../json.ts'
 /** One value that a template may print or test. */
 export type Leaf<T extends Json> = {
   readonly kind: 'leaf'
+  /** What it holds, in the words of the reference page. */
+  readonly holds: 'text' | 'text or null' | 'flag' | 'number' | 'JSON'
   readonly says: string
   readonly sample: T
 }
@@ -42,25 +44,25 @@ export type ValueOf<S> =
         : never
 
 export function text(says: string, sample = 'text'): Leaf<string> {
-  return { kind: 'leaf', says, sample }
+  return { kind: 'leaf', holds: 'text', says, sample }
 }
 
 /** Text that may be absent; a template tests it with `if`. */
 export function maybeText(says: string, sample: string | null = 'text'): Leaf<string | null> {
-  return { kind: 'leaf', says, sample }
+  return { kind: 'leaf', holds: 'text or null', says, sample }
 }
 
 export function flag(says: string, sample = true): Leaf<boolean> {
-  return { kind: 'leaf', says, sample }
+  return { kind: 'leaf', holds: 'flag', says, sample }
 }
 
 export function number(says: string, sample = 1): Leaf<number> {
-  return { kind: 'leaf', says, sample }
+  return { kind: 'leaf', holds: 'number', says, sample }
 }
 
 /** Any JSON, printed whole; null is absent. Paths below it are refused. */
 export function json(says: string, sample: Json = {}): Leaf<Json> {
-  return { kind: 'leaf', says, sample }
+  return { kind: 'leaf', holds: 'JSON', says, sample }
 }
 
 export function list<Item extends Schema>(says: string, item: Item): List<Item> {

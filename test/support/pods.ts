@@ -414,7 +414,7 @@ function volumes(): Arbitrary<readonly JsonObject[]> {
 }
 
 function podWith(list: readonly JsonObject[], options: PodOptions): Arbitrary<JsonObject> {
-  const names = list.map((volume) => String(volume['name']))
+  const names = list.map((volume) => volume['name'] as string)
   const apps = fc
     .uniqueArray(fc.constantFrom('app', 'web', 'logger', 'grpc-server'), {
       minLength: 1,
@@ -603,6 +603,7 @@ export function ownProxy(mounts: readonly string[] = []): Arbitrary<JsonObject> 
           'PROXY_CONFIG',
           'ISTIO_META_CLUSTER_ID',
           'ISTIO_KUBE_APP_PROBERS',
+          'ISTIO_PROMETHEUS_ANNOTATIONS',
           'CA_ADDR',
         ]),
         args: fc.constantFrom(['proxy', 'sidecar'], ['proxy', 'router', '--concurrency', '1']),

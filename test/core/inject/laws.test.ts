@@ -62,7 +62,12 @@ function injected(pod: Json, { config, request }: Setting): Injected | undefined
 }
 
 /** Containers that injection brings or takes over. */
-const RESERVED = ['istio-proxy', 'istio-init', 'istio-validation', 'grpc-bootstrap-init']
+const RESERVED: readonly Json[] = [
+  'istio-proxy',
+  'istio-init',
+  'istio-validation',
+  'grpc-bootstrap-init',
+]
 /** Labels and annotations that no template writes. */
 const KEPT_KEYS = ['app', 'tier', 'version', 'example.com/note', 'example.com/json']
 /** Parts of a pod that injection adds to; they are looked at one by one. */
@@ -80,13 +85,13 @@ function unprobed(pod: JsonObject): JsonObject {
 function foreign(pod: unknown, { templates }: Injected, original: JsonObject): Json {
   const { metadata, spec, ...rest } = throughJson(pod)
   const isGrpc = templates.some((name) => name.startsWith('grpc'))
-  const own = (list: string, name: string) =>
+  const own = (list: string, name: Json) =>
     items(original['spec'], list).some((item) => item['name'] === name)
   const containersIn = (list: string) =>
     items(spec, list)
-      .filter(({ name }) => !RESERVED.includes(String(name)) && own(list, String(name)))
+      .filter(({ name = null }) => !RESERVED.includes(name) && own(list, name))
       .map((item) => without(item, isGrpc ? ['env', 'volumeMounts', 'resources'] : []))
-  const volumes = items(spec, 'volumes').filter(({ name }) => FREE_VOLUMES.includes(String(name)))
+  const volumes = items(spec, 'volumes').filter(({ name = null }) => FREE_VOLUMES.includes(name))
   const secrets = items(original['spec'], 'imagePullSecrets').map(({ name }) => name ?? null)
   return {
     ...rest,
@@ -104,7 +109,7 @@ function foreign(pod: unknown, { templates }: Injected, original: JsonObject): J
 }
 
 /** Volumes of the arbitrary pods that no template and no annotation text brings. */
-const FREE_VOLUMES = ['config', 'cache']
+const FREE_VOLUMES: readonly Json[] = ['config', 'cache']
 
 function member(value: Json | undefined, name: string): Json {
   return (isObject(value) ? value[name] : null) ?? null
@@ -124,7 +129,7 @@ function picked(map: Json): Json {
 }
 
 function sortedByName(list: readonly JsonObject[]): readonly JsonObject[] {
-  return [...list].sort((a, b) => (String(a['name']) < String(b['name']) ? -1 : 1))
+  return [...list].sort((a, b) => ((a['name'] as string) < (b['name'] as string) ? -1 : 1))
 }
 
 /** As another program would see it: only what JSON can say. */
