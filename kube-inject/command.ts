@@ -13,6 +13,11 @@ export type Flags = {
   readonly injectConfigFile?: string
   readonly revision: string
   readonly namespace?: string
+  readonly istioNamespace?: string
+  readonly kubeconfig?: string
+  readonly context?: string
+  readonly meshConfigMapName?: string
+  readonly injectConfigMapName?: string
   readonly istioVersion: IstioVersion
 }
 
@@ -22,7 +27,7 @@ export type Flags = {
 export function kubeInjectCommand(): Command {
   const command = new Command('kube-inject')
     .description(
-      'Inject the sidecar into manifests. Opens no connection; comments and layout stay.',
+      'Inject the sidecar into manifests; comments and layout stay. No connection unless a flag asks.',
     )
     .requiredOption(
       '-f, --filename <file|folder|->',
@@ -46,15 +51,19 @@ export function kubeInjectCommand(): Command {
     .option('--injectConfigFile <file>', 'injector configuration, over the built-in defaults')
     .option('-r, --revision <name>', 'revision of the control plane', '')
     .option('-n, --namespace <name>', 'namespace of objects that do not say')
-    .option('-i, --istioNamespace <name>', 'namespace of the control plane in a cluster')
+    .option('--kubeconfig <file>', 'read what no file gives from the ConfigMaps of this cluster')
+    .option('--context <name>', 'the same, from the cluster of this context of the kubeconfig')
+    .option('--meshConfigMapName <name>', 'the same, mesh from this ConfigMap (istio[-revision])')
+    .option(
+      '--injectConfigMapName <name>',
+      'the same, the rest from this one (istio-sidecar-injector[-revision])',
+    )
+    .option('-i, --istioNamespace <name>', 'namespace of the ConfigMaps (istio-system)')
     .addOption(
       new Option('--istio-version <version>', 'built-in templates, values and mesh defaults')
         .choices(['current', '1.17', '1.8'])
         .default('current'),
     )
-  for (const flag of CLUSTER_FLAGS) {
-    command.addOption(new Option(flag, 'not there yet').argParser(refuseCluster).hideHelp())
-  }
   return command.action(async (flags: Flags) => {
     if (flags.inPlace === true && flags.filename.includes('-')) {
       command.error('error: standard input cannot be written in place', { exitCode: 2 })
@@ -62,20 +71,6 @@ export function kubeInjectCommand(): Command {
     const { kubeInject } = await import('./run.ts')
     await kubeInject(flags)
   })
-}
-
-/** Flags of Istio that read the configuration from a cluster. */
-const CLUSTER_FLAGS = [
-  '--kubeconfig <file>',
-  '--context <name>',
-  '--meshConfigMapName <name>',
-  '--injectConfigMapName <name>',
-]
-
-function refuseCluster(): never {
-  throw new InvalidArgumentError(
-    'reading the configuration from a cluster is not there yet; give --meshConfigFile, --valuesFile or --injectConfigFile',
-  )
 }
 
 function readName(name: string, before: readonly string[] = []): readonly string[] {

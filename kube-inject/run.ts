@@ -12,7 +12,7 @@ export async function kubeInject(flags: Flags): Promise<void> {
   const warn = (line: string): void => {
     process.stderr.write(`${line}\n`)
   }
-  const config = readConfig(flags, process.env)
+  const config = await readConfig(flags, process.env)
   config.warnings.forEach(warn)
   const setting: Setting = {
     inject: (request) => injectPod(request, config),

@@ -171,11 +171,6 @@ const usage = [
   { what: 'an unknown flag', argv: ['-f', 'x', '--nope'], says: /unknown option/ },
   { what: 'an unknown version', argv: ['-f', 'x', '--istio-version', '1.2'], says: /1\.17/ },
   { what: 'a word too many', argv: ['-f', 'x', 'y'], says: /too many arguments/ },
-  ...['--kubeconfig', '--context', '--meshConfigMapName', '--injectConfigMapName'].map((flag) => ({
-    what: `${flag}, which needs a cluster`,
-    argv: ['-f', 'x', flag, 'y'],
-    says: /from a cluster is not there yet/,
-  })),
 ]
 
 for (const { what, argv, says } of usage) {
