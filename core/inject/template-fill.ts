@@ -29,6 +29,9 @@ type Place = { readonly template: string; readonly path: string }
 
 /** Prepares a whole document. With a type, unknown fields are dropped and wrong ones refused; without, anything goes. */
 export function prepareOverlay(template: string, value: Json, type: ObjectType | 'any'): Fill {
+  if (type !== 'any' && value !== null && !isObject(value)) {
+    throw fault(template, JSON.stringify(value), 'a map')
+  }
   const place = { template, path: '' }
   const part = isObject(value)
     ? prepareMap(value, type === 'any' ? undefined : type, place)

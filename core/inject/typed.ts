@@ -14,15 +14,6 @@ import { isDirective } from './strategic-merge.ts'
 export type TypeName = keyof typeof POD_TYPES
 
 /**
- * Reads a rendered template: the pod overlay that it stands for, `{}` for nothing. Unknown fields are
- * left out, quantities are made canonical; nulls and merge directives stay for the merge. A scalar of
- * the wrong type and a list item without its merge key are problems with their paths.
- */
-export function readOverlay(value: unknown): Read<JsonObject> {
-  return readAs(POD_TYPES.Pod, '', value ?? {}, true)
-}
-
-/**
  * Reads one object of the API, such as a container from an annotation, with paths below `path`.
  * Unknown fields and nulls are left out, quantities are made canonical, directives are unknown.
  */
@@ -36,20 +27,6 @@ export function readTyped(typeName: TypeName, path: string, value: unknown): Rea
  */
 export function printTyped(typeName: TypeName, value: JsonObject): string {
   return goJson(inOrder(value, POD_TYPES[typeName]))
-}
-
-/** The value without nulls, as the templates see resources: what is empty without them is null itself. */
-export function omitNull(value: Json): Json {
-  if (isArray(value)) {
-    const items = value.map(omitNull).filter((item) => item !== null)
-    return items.length > 0 || value.length === 0 ? items : null
-  }
-  if (!isObject(value)) return value
-  const entries = Object.entries(value).map(
-    ([name, member]) => [name, omitNull(member ?? null)] as const,
-  )
-  const rest = entries.filter(([, member]) => member !== null)
-  return rest.length > 0 || entries.length === 0 ? Object.fromEntries(rest) : null
 }
 
 /** Reads one field of an overlay that stands at `path`; undefined for what is left out. */

@@ -2,8 +2,6 @@ import t from 'tap'
 import { findProxy } from '../../core/inject/cluster-envs.ts'
 import { readQuantity } from '../../core/inject/quantity.ts'
 import { readStatus } from '../../core/inject/status.ts'
-import { omitNull } from '../../core/inject/typed.ts'
-import type { Json } from '../../core/json.ts'
 import type { Container, Pod } from '../../core/k8s.ts'
 import { needData, readTable } from './table.ts'
 
@@ -47,9 +45,4 @@ t.test('quantities in annotations, as recorded', needData(), async (t) => {
     if (!/\/proxy(CPU|Memory)(Limit)?$/.test(annotation)) continue
     t.equal(readQuantity(annotation, value).ok, ok, `${annotation}: ${JSON.stringify(value)}`)
   }
-})
-
-t.test('values without nulls, as recorded', needData(), async (t) => {
-  type Row = { readonly name: string; readonly in: Json; readonly want: Json }
-  for (const row of readTable<Row>('omit-nil')) t.strictSame(omitNull(row.in), row.want, row.name)
 })

@@ -3,8 +3,10 @@ import { join } from 'node:path'
 import t from 'tap'
 import { overlaid } from '../../core/inject/overrides.ts'
 import { mergePod } from '../../core/inject/strategic-merge.ts'
-import { printTyped, readOverlay, readTyped } from '../../core/inject/typed.ts'
-import type { JsonObject } from '../../core/json.ts'
+import { POD_TYPES } from '../../core/inject/pod-fields.ts'
+import { prepareOverlay } from '../../core/inject/template-fill.ts'
+import { printTyped, readTyped } from '../../core/inject/typed.ts'
+import { isObject, type JsonObject } from '../../core/json.ts'
 import type { Pod } from '../../core/k8s.ts'
 import { Refusal, type Read } from '../../core/problem.ts'
 import { readYaml } from '../../core/yaml.ts'
@@ -56,7 +58,9 @@ function merge({ kind, pod, overlayYAML, container }: Case): Read<JsonObject> {
 
 function overlayOf(yaml: string): Read<JsonObject> {
   const read = yaml.trim() === '' ? { ok: true as const, value: null } : readYaml('overlay', yaml)
-  return read.ok ? readOverlay(read.value) : read
+  if (!read.ok) return read
+  const overlay = prepareOverlay('overlay', read.value ?? {}, POD_TYPES.Pod)([])
+  return { ok: true, value: isObject(overlay) ? overlay : {} }
 }
 
 function containerOverlay(list: string, container: JsonObject | undefined): Read<JsonObject> {
