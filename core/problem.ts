@@ -45,7 +45,8 @@ export function quoted(text: string): string {
   return JSON.stringify(shown).replace(/[\u007f-\u009f\u2028\u2029]/g, escaped)
 }
 
-function visible(text: string): string {
+/** The text on one line, control characters escaped: what a log or a terminal may be given. */
+export function visible(text: string): string {
   // eslint-disable-next-line no-control-regex -- control characters are what must not reach a terminal
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, escaped)
 }

@@ -1,5 +1,5 @@
 import { injectPod } from '../core/inject/inject.ts'
-import { Refusal, type Problem } from '../core/problem.ts'
+import { Refusal, visible, type Problem } from '../core/problem.ts'
 import { parseDocuments } from '../core/yaml.ts'
 import { injectDocument, type Setting } from './inject-document.ts'
 import type { Flags } from './command.ts'
@@ -10,7 +10,8 @@ import { readSources, type Source } from './sources.ts'
 /** The whole command: reads the configuration and the manifests, injects, writes at the very end. */
 export async function kubeInject(flags: Flags): Promise<void> {
   const warn = (line: string): void => {
-    process.stderr.write(`${line}\n`)
+    // Names come from manifests; what they hold must not steer a terminal.
+    process.stderr.write(`${visible(line)}\n`)
   }
   const config = await readConfig(flags, process.env)
   config.warnings.forEach(warn)

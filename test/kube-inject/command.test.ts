@@ -198,3 +198,17 @@ t.test('files that cannot be read or written are named', async (t) => {
   t.strictSame(await run('-f', at('empty.yaml'), '-o', at('o')), { status: 0, says: '' })
   t.equal(readFileSync(at('o'), 'utf8'), '')
 })
+
+t.test('a name cannot steer the terminal', async (t) => {
+  const name = 'a\u001b[31mb\nforged line'
+  const spec = { template: { spec: { hostNetwork: true, containers: [{ name: 'c' }] } } }
+  const object = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name }, spec }
+  const folder = t.testdir({ 'p.json': JSON.stringify(object) })
+  const said = t.capture(process.stderr, 'write', () => true)
+  await run('-f', join(folder, 'p.json'), '-o', join(folder, 'o'))
+  const text = said()
+    .map(({ args }) => String(args[0]))
+    .join('')
+  t.match(text, 'a\\u001b[31mb\\u000aforged line')
+  t.notOk(text.includes('\u001b'), 'no escape character is printed')
+})
