@@ -1,3 +1,5 @@
+import { PROBE_PORT, PROXY_USER } from '../constants.ts'
+
 /** What a flag's text is: how it is read, and whether it may stand without a value. */
 export type FlagKind = 'text' | 'switch' | 'port-number' | 'duration'
 
@@ -74,7 +76,7 @@ export const FLAGS = [
     'iptables-probe-port',
     undefined,
     'port-number',
-    '15002',
+    String(PROBE_PORT),
     'port that the validation probe dials',
   ),
   row(
@@ -155,7 +157,7 @@ export const ENVIRONMENT = [
   ['ISTIO_OUTBOUND_OWNER_GROUPS', '*', 'groups whose outbound traffic is captured, list, or *'],
   ['ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE', '', 'groups whose outbound traffic is left alone, list'],
   ['ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR', '127.0.0.1/32', 'IPv4 range that counts as loopback'],
-  ['ENVOY_USER', 'istio-proxy', 'user whose uid is the default of --proxy-uid'],
+  ['ENVOY_USER', PROXY_USER, 'user whose uid is the default of --proxy-uid'],
   ['DRY_RUN_FILE_PATH', '', 'file that a dry run writes its text to as well'],
 ] as const
 

@@ -105,11 +105,6 @@ export type Plan = {
   readonly needsV6Source: boolean
 }
 
-/** The rules of a table's chain in a set; none when there is no such chain. */
-export function rulesOf(set: RuleSet, table: string, chain: string): readonly Rule[] {
-  return chainsOf(set, table).find((one) => one.name === chain)?.rules ?? []
-}
-
 /** The chains of a table in a set; none when there is no such table. */
 export function chainsOf(set: RuleSet, table: string): readonly Chain[] {
   return set.tables.find((one) => one.name === table)?.chains ?? []
