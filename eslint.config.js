@@ -61,6 +61,7 @@ export default defineConfig(
               group: ['fastify', 'commander', 'execa', 'prom-client', '@peculiar/x509'],
               message: 'core is pure; this belongs to a door',
             },
+            { group: ['**/cluster/**'], message: 'core opens no connection' },
             {
               group: ['@kubernetes/client-node'],
               allowTypeImports: true,
@@ -80,6 +81,16 @@ export default defineConfig(
       ],
     },
   },
+  wall(
+    ['cluster/**/*.ts'],
+    [
+      { group: doors, message: 'cluster knows no door: it calls API servers for all of them' },
+      {
+        group: ['fastify', 'commander', 'execa', 'prom-client'],
+        message: 'this belongs to a door',
+      },
+    ],
+  ),
   wall(['webhook/**/*.ts'], [otherDoors('webhook')]),
   wall(
     ['kube-inject/**/*.ts'],
