@@ -2,10 +2,11 @@
  * One YAML dialect for the whole house: what kubectl reads (sigs.k8s.io/yaml), and on output what it
  * reads back unchanged. Nothing else imports a YAML library.
  */
-import type { Json } from './json.ts'
+import { isSame, type Json } from './json.ts'
 import { bad, type Read } from './problem.ts'
 import { parseTree } from './yaml/parse.ts'
 import { blockLines, KUBECTL_LAYOUT } from './yaml/print.ts'
+import { readQuickly } from './yaml/quick.ts'
 import { splitStream, type Slice } from './yaml/stream.ts'
 import type { YamlNode } from './yaml/tree.ts'
 import { MOST_REPEATED, valueOf } from './yaml/value.ts'
@@ -17,6 +18,16 @@ import { MOST_REPEATED, valueOf } from './yaml/value.ts'
 export function readYaml(path: string, text: string): Read<Json> {
   const document = readDocument(path, text, { start: 0, end: text.length })
   return document.ok ? { ok: true, value: document.value.value } : document
+}
+
+/**
+ * Whether a document says exactly this value: the check of a text that was made here. Asks a quicker
+ * reader first and the one that everything else is read with where the two might differ.
+ */
+export function saysValue(path: string, text: string, value: Json): boolean {
+  if (isSame(readQuickly(text), value)) return true
+  const read = readYaml(path, text)
+  return read.ok && isSame(read.value, value)
 }
 
 /** Prints a value as one document in block style, ending in a line break. */

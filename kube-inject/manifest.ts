@@ -1,5 +1,4 @@
-import { isSame } from '../core/json.ts'
-import { readYaml, type YamlDocument } from '../core/yaml.ts'
+import { saysValue, type YamlDocument } from '../core/yaml.ts'
 import { aliasesToExpand, allAliases } from './aliases.ts'
 import { applyChange, type Change } from './change.ts'
 import { editText } from './edit.ts'
@@ -18,8 +17,7 @@ export function changedText(name: string, document: YamlDocument, change: Change
     const edited = editText(text, root, change, expanded)
     const candidates = text.endsWith('\n') ? [edited] : [edited.replace(/\r?\n$/, ''), edited]
     for (const candidate of candidates) {
-      const read = readYaml(name, candidate)
-      if (read.ok && isSame(read.value, wanted)) return candidate
+      if (saysValue(name, candidate, wanted)) return candidate
     }
   }
   throw new Error(`${name}: internal error, the edited text does not say what it should`)

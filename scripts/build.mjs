@@ -16,7 +16,7 @@ const built = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build
   stdio: 'inherit',
 })
 if (built.status !== 0) process.exit(built.status ?? 1)
-for (const [entry, outfile, lazy] of BUNDLES) await bundle(root, entry, outfile, lazy)
+for (const bundled of BUNDLES) await bundle(root, ...bundled)
 
 const { bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 for (const file of Object.values(bin)) {

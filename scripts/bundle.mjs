@@ -6,8 +6,9 @@ import { build } from 'esbuild'
  * Bundles `entry` (a .ts file below `root`) into one CommonJS file, which Node starts sooner than modules.
  * Packages named in `lazy` are imported only when needed; each becomes a file of its own beside it.
  * `import.meta.url` names no real file in the bundle: the entry calls what it wants to run.
+ * What `outside` names stays outside, under the name it gives: modules that stand beside the bundle anyway.
  */
-export async function bundle(root, entry, outfile, lazy = []) {
+export async function bundle(root, entry, outfile, lazy = [], outside = {}) {
   const common = {
     absWorkingDir: root,
     bundle: true,
@@ -18,18 +19,21 @@ export async function bundle(root, entry, outfile, lazy = []) {
     legalComments: 'linked',
     logLevel: 'warning',
   }
-  const beside = Object.fromEntries(lazy.map((name) => [name, `./lazy/${name}.cjs`]))
+  const beside = {
+    ...Object.fromEntries(lazy.map((name) => [name, `./lazy/${name}.cjs`])),
+    ...outside,
+  }
   await build({
     ...common,
     entryPoints: [entry],
     outfile: resolve(root, outfile),
-    define: { 'import.meta.url': '"file:///"' },
+    define: { 'import.meta.url': '"file:///"', 'import.meta.dirname': '__dirname' },
     banner: { js: '#!/usr/bin/env node' },
     plugins: [
       {
         name: 'lazy',
         setup({ onResolve }) {
-          onResolve({ filter: /^[a-z]/ }, ({ path }) => {
+          onResolve({ filter: /^[a-z@.]/ }, ({ path }) => {
             return path in beside ? { path: beside[path], external: true } : undefined
           })
         },
@@ -44,4 +48,12 @@ export async function bundle(root, entry, outfile, lazy = []) {
 }
 
 /** The bundles of the package, as arguments of `bundle` after its first. */
-export const BUNDLES = [['iptables-init/bin.ts', 'dist/istio-iptables.cjs', ['commander', 'execa']]]
+export const BUNDLES = [
+  ['iptables-init/bin.ts', 'dist/istio-iptables.cjs', ['commander', 'execa']],
+  [
+    'cli/start.ts',
+    'dist/cli/sidecar-injector.cjs',
+    [],
+    { './main.ts': './main.js', '@kubernetes/client-node': '@kubernetes/client-node' },
+  ],
+]

@@ -2,7 +2,7 @@
  * Mesh, values and injector configuration -> one immutable InjectConfig, templates compiled. Read
  * once at start and at every reload; a request works on the one it was given.
  */
-import { TEMPLATE_TEXTS } from '../generated/templates.ts'
+import { readProgram, TEMPLATE_TEXTS } from '../generated/templates.ts'
 import { isArray, isObject, type Json, type JsonObject } from '../json.ts'
 import type { StringMap } from '../k8s.ts'
 import { good, type Problem, type Read } from '../problem.ts'
@@ -89,7 +89,7 @@ export function readInjectConfig(sources: ConfigSources): Read<InjectConfig> {
   for (const [name, text] of Object.entries(texts)) {
     const template =
       text === TEMPLATE_TEXTS[istioVersion]?.[name]
-        ? good(builtInTemplate(name, text))
+        ? good(builtInTemplate(name, () => readProgram(istioVersion, name)))
         : compileTemplate(name, text)
     if (template.ok) templates.set(name, template.value)
     else problems.push(...template.problems)

@@ -4,14 +4,16 @@
  * shape of the document, and renderings that take the same branches read it once.
  */
 import Handlebars from 'handlebars'
-import { isObject, type JsonObject } from '../json.ts'
+import { isObject, type Json, type JsonObject } from '../json.ts'
 import { bad, good, Refusal, type Read } from '../problem.ts'
 import { readYaml } from '../yaml.ts'
+import { readQuickly } from '../yaml/quick.ts'
 import { CONTEXT_SCHEMA, type TemplateContext } from './context-schema.ts'
 import { sampleOf } from './schema.ts'
 import { POD_TYPES, type ObjectType } from './pod-fields.ts'
 import { checkTemplate } from './template-check.ts'
 import { fault, MARK, markOf, prepareOverlay, type Fill } from './template-fill.ts'
+import type { Program } from './template-nodes.ts'
 import { makeProgram, type Lookups, type Rendering } from './template-program.ts'
 
 /** A template that passed every check at load. */
@@ -42,6 +44,44 @@ export function compileTemplate(
   const problems = checkTemplate(name, program, CONTEXT_SCHEMA)
   if (problems.length > 0) return { ok: false, problems }
 
+  const render = renderOf(name, program, type, readYaml)
+  try {
+    render(sampleContext(), { annotations: {}, labels: {}, values: {} })
+  } catch (cause) {
+    if (cause instanceof Refusal) return { ok: false, problems: cause.problems }
+    return bad(`template ${name}`, String(cause), 'a template that renders a sample pod')
+  }
+  return good({ name, render })
+}
+
+/**
+ * A template of our own. The build has parsed it and a test has checked it, so that a process which
+ * injects one pod and ends does neither; it is made ready when it is first rendered.
+ */
+export function builtInTemplate(name: string, program: () => Program): Template {
+  let render: Template['render'] | undefined
+  return {
+    name,
+    render: (context, lookups) => {
+      render ??= renderOf(name, program(), POD_TYPES.Pod, readOwn)
+      return render(context, lookups)
+    },
+  }
+}
+
+/** Our own texts need no line and column for a fault, unless there is one. */
+function readOwn(path: string, text: string): Read<Json> {
+  const value = readQuickly(text)
+  return value === undefined ? readYaml(path, text) : good(value)
+}
+
+/** How a checked template renders. */
+function renderOf(
+  name: string,
+  program: Program,
+  type: ObjectType | 'any',
+  read: (path: string, text: string) => Read<Json>,
+): Template['render'] {
   const run = makeProgram(program, markOf)
   const prepared = new Map<string, Fill>()
 
@@ -59,41 +99,15 @@ export function compileTemplate(
   const keep = (key: string, context: TemplateContext, lookups: Lookups): Fill => {
     const rendering: Rendering = { slots: [], key: '', text: '' }
     run(context, lookups, rendering)
-    const read = readYaml(`template ${name}`, rendering.text ?? '')
-    if (!read.ok) throw new Refusal(read.problems)
-    const fill = prepareOverlay(name, read.value, type)
+    const found = read(`template ${name}`, rendering.text ?? '')
+    if (!found.ok) throw new Refusal(found.problems)
+    const fill = prepareOverlay(name, found.value, type)
     const [oldest] = prepared.keys()
     if (prepared.size >= KEPT_TEXTS && oldest !== undefined) prepared.delete(oldest)
     prepared.set(key, fill)
     return fill
   }
-
-  try {
-    render(sampleContext(), { annotations: {}, labels: {}, values: {} })
-  } catch (cause) {
-    if (cause instanceof Refusal) return { ok: false, problems: cause.problems }
-    return bad(`template ${name}`, String(cause), 'a template that renders a sample pod')
-  }
-  return good({ name, render })
-}
-
-/**
- * A template of our own, compiled when it is first rendered: most processes use one of several, and a
- * test compiles them all.
- */
-export function builtInTemplate(name: string, source: string): Template {
-  let compiled: Template | undefined
-  return {
-    name,
-    render: (context, lookups) => {
-      if (compiled === undefined) {
-        const read = compileTemplate(name, source)
-        if (!read.ok) throw new Refusal(read.problems)
-        compiled = read.value
-      }
-      return compiled.render(context, lookups)
-    },
-  }
+  return render
 }
 
 /** Handlebars' parser tells only the line, in its message. */

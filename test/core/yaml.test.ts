@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import t from 'tap'
 import { isSame, type Json } from '../../core/json.ts'
 import { formatProblem } from '../../core/problem.ts'
-import { parseDocuments, printYaml, readYaml } from '../../core/yaml.ts'
+import { parseDocuments, printYaml, readYaml, saysValue } from '../../core/yaml.ts'
+import { readQuickly } from '../../core/yaml/quick.ts'
 
 // What kubectl's reader (sigs.k8s.io/yaml 1.6.0) makes of each text, written down from running it.
 const scalars = [
@@ -357,6 +358,20 @@ t.test('what is printed is read back as the same value', async () => {
     }),
     { numRuns: 2000 },
   )
+})
+
+t.test('of a text that can be read the quick reader says the same, or nothing', async (t) => {
+  const agrees = (text: string) => {
+    const quick = readQuickly(text)
+    const read = readYaml('f', text)
+    return quick === undefined || !read.ok || isSame(read.value, quick)
+  }
+  const rows = [...scalars.map(([text]) => `a: ${text}\n`), ...documents.map(([text]) => text)]
+  for (const text of rows) t.ok(agrees(text), text)
+  fc.assert(fc.property(value, (json) => agrees(printYaml(json))))
+  fc.assert(fc.property(text, agrees), { numRuns: 5000 })
+  t.strictSame(readQuickly('a: [yes, 0644, "yes", 60:30]\n'), { a: [true, 420, 'yes', '60:30'] })
+  t.notOk(saysValue('f', 'a: yes\n', { a: 'yes' }), 'a text that says something else')
 })
 
 const streams = [
