@@ -106,3 +106,24 @@ export function placedChanges(changes: readonly Change[]): Change {
   if (changes.every((change) => change.kind === 'same')) return SAME
   return { kind: 'items', items: changes.map((change, from) => ({ kind: 'kept', from, change })) }
 }
+
+/**
+ * The change of what lies at a path of member names, as a change of the whole; `*` stands for every
+ * item of a list. `visit` is told the place as a JSON Pointer, and `undefined` where the path ends early.
+ */
+export function changeAt(
+  value: Json | undefined,
+  path: readonly string[],
+  place: string,
+  visit: (value: Json | undefined, place: string) => Change,
+): Change {
+  const [step, ...rest] = path
+  if (step === undefined) return visit(value, place)
+  if (step === '*' && isArray(value)) {
+    return placedChanges(
+      value.map((item, index) => changeAt(item, rest, `${place}/${index}`, visit)),
+    )
+  }
+  const member = isObject(value) ? value[step] : undefined
+  return memberChange(step, changeAt(member, rest, `${place}/${step}`, visit))
+}

@@ -1,6 +1,10 @@
 /** The subcommand `kube-inject`: flags in, one call, exit status by what is thrown. */
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { IstioVersion } from '../core/inject/values.ts'
+import { formatProblem } from '../core/problem.ts'
+import { FORMATS, type Format } from './format.ts'
+import { readWorkload } from './pod-template-path.ts'
+import type { Workload } from './workloads.ts'
 
 /** The flags as commander hands them over. */
 export type Flags = {
@@ -8,6 +12,10 @@ export type Flags = {
   readonly output?: string
   readonly inPlace?: boolean
   readonly check?: boolean
+  readonly diff?: boolean
+  readonly report?: 'json'
+  readonly outputFormat?: Format
+  readonly podTemplatePath: readonly Workload[]
   readonly meshConfigFile?: string
   readonly valuesFile?: string
   readonly injectConfigFile?: string
@@ -30,11 +38,11 @@ export function kubeInjectCommand(): Command {
       'Inject the sidecar into manifests; comments and layout stay. No connection unless a flag asks.',
     )
     .requiredOption(
-      '-f, --filename <file|folder|->',
+      '-f, --filename <file|folder|pattern|url|->',
       'manifests to read, YAML or JSON; `-` is standard input; may be repeated',
       readName,
     )
-    .option('-o, --output <file>', 'where to write (default: standard output)')
+    .option('-o, --output <file|folder>', 'where to write (default: standard output)')
     .addOption(
       new Option('--in-place', 'write each file over itself, those that change').conflicts(
         'output',
@@ -45,6 +53,24 @@ export function kubeInjectCommand(): Command {
         'output',
         'inPlace',
       ]),
+    )
+    .option('--diff', 'print what would change as a unified diff instead of the manifests')
+    .addOption(
+      new Option(
+        '--report <format>',
+        'print decisions, reasons and what was added instead of the manifests',
+      ).choices(['json']),
+    )
+    .addOption(
+      new Option('--output-format <format>', 'turn all manifests into this (default: as they were)')
+        .choices(FORMATS)
+        .conflicts(['inPlace']),
+    )
+    .option(
+      '--pod-template-path <kind=path>',
+      'inject this kind too, as in Rollout.argoproj.io=/spec/template; may be repeated',
+      readWorkloads,
+      [],
     )
     .option('--meshConfigFile <file>', 'mesh configuration, over the built-in defaults')
     .option('--valuesFile <file>', 'Helm values of Istio, over the built-in defaults')
@@ -74,13 +100,14 @@ export function kubeInjectCommand(): Command {
 }
 
 function readName(name: string, before: readonly string[] = []): readonly string[] {
-  if (/^https?:\/\//.test(name)) {
-    throw new InvalidArgumentError(
-      'URLs are not there yet; download the file, or pipe it to `-f -`',
-    )
-  }
   if (name === '-' && before.includes('-')) {
     throw new InvalidArgumentError('standard input can be read only once')
   }
   return [...before, name]
+}
+
+function readWorkloads(text: string, before: readonly Workload[]): readonly Workload[] {
+  const read = readWorkload(text)
+  if (!read.ok) throw new InvalidArgumentError(read.problems.map(formatProblem).join('; '))
+  return [...before, ...read.value]
 }

@@ -3,9 +3,17 @@ import { ownerOf, type Owner } from '../core/inject/owner.ts'
 import { isObject, type Json, type JsonObject } from '../core/json.ts'
 import type { Problem } from '../core/problem.ts'
 import type { YamlDocument } from '../core/yaml.ts'
-import { changeBetween, memberChange, placedChanges, SAME, type Change } from './change.ts'
+import { additionsBetween, type Additions } from './additions.ts'
+import {
+  changeAt,
+  changeBetween,
+  memberChange,
+  placedChanges,
+  SAME,
+  type Change,
+} from './change.ts'
 import { changedText } from './manifest.ts'
-import { listItems, valueAt, workloadOf, type Workload } from './workloads.ts'
+import { listItems, workloadOf, type Workload } from './workloads.ts'
 
 /** Decides about one pod and injects it. */
 export type Inject = (request: InjectRequest) => Decision
@@ -16,12 +24,28 @@ export type Setting = {
   /** Where objects go that do not say; nothing when that is not known. */
   readonly namespace?: string
   readonly nativeSidecars: boolean
+  /** Kinds that hold pods; those of Kubernetes unless given. */
+  readonly workloads?: readonly Workload[]
+}
+
+/** What became of one pod or workload of a document. */
+export type ObjectOutcome = {
+  readonly kind: string
+  /** `namespace/name`, or the name alone. */
+  readonly name: string
+  /** What was decided; a rejected one has no reason but its problems. */
+  readonly decision: Decision['kind']
+  readonly reason?: string
+  readonly sentence?: string
+  /** What injection put in; nothing where it put in nothing. */
+  readonly added?: Additions
 }
 
 /** What became of one document. */
 export type Outcome = {
   /** Its new text, or its source. */
   readonly text: string
+  readonly objects: readonly ObjectOutcome[]
   readonly warnings: readonly string[]
   /** Why it could not be injected; the text is the source then. */
   readonly problems: readonly Problem[]
@@ -30,16 +54,21 @@ export type Outcome = {
 /** Injects the pods of one document. `where` names it in messages. */
 export function injectDocument(document: YamlDocument, where: string, setting: Setting): Outcome {
   const { text, root, value } = document
-  const notes: Notes = { where, warnings: [], problems: [] }
-  if (root === undefined || value === null) return { text, warnings: [], problems: [] }
-  const change = objectChange(value, setting, notes)
-  const { warnings, problems } = notes
-  if (problems.length > 0) return { text, warnings, problems }
-  return { text: changedText(where, document, change), warnings, problems }
+  const notes: Notes = { where, objects: [], warnings: [], problems: [] }
+  const change = root === undefined || value === null ? SAME : objectChange(value, setting, notes)
+  const { objects, warnings, problems } = notes
+  const isGood = problems.length === 0
+  return {
+    text: isGood ? changedText(where, document, change) : text,
+    objects,
+    warnings,
+    problems,
+  }
 }
 
 type Notes = {
   readonly where: string
+  readonly objects: ObjectOutcome[]
   readonly warnings: string[]
   readonly problems: Problem[]
 }
@@ -54,7 +83,7 @@ function objectChange(value: Json, setting: Setting, notes: Notes): Change {
     const changes = items.map((item) => objectChange(item, setting, notes))
     return memberChange('items', placedChanges(changes))
   }
-  const workload = workloadOf(value)
+  const workload = workloadOf(value, setting.workloads)
   return workload === undefined ? SAME : workloadChange(value, workload, setting, notes)
 }
 
@@ -62,42 +91,73 @@ function workloadChange(
   object: JsonObject,
   { kind, template: path }: Workload,
   setting: Setting,
-  { where, warnings, problems }: Notes,
+  notes: Notes,
 ): Change {
   const owner = ownerOfObject(object, kind, setting)
-  const name = `${kind} "${objectName(object)}"`
-  const pod = valueAt(object, path)
-  const place = path.map((step) => `/${step}`).join('')
-  if (!isObject(pod)) {
-    const got = pod === undefined ? 'nothing' : JSON.stringify(pod)
-    problems.push({ path: `${where}, ${name}: ${place}`, got, want: 'a pod template' })
-    return SAME
-  }
-  const decision = setting.inject({
-    pod,
-    owner,
-    nativeSidecars: setting.nativeSidecars,
-    door: 'kube-inject',
-    proxyEnvs: {},
-    // As in Istio, the namespace of a workload is no reason to leave its pods alone.
-    ...(path.length === 0 && owner.namespace !== undefined ? { namespace: owner.namespace } : {}),
-  })
-  warnings.push(...decision.warnings.map((warning) => `${where}, ${name}: ${warning}`))
-  switch (decision.kind) {
-    case 'skip':
-      warnings.push(`===> Skipping injection because ${name} ${skipPhrase(decision)}`)
+  const ownName = objectName(object)
+  // As in Istio, the namespace of a workload is no reason to leave its pods alone.
+  const namespace = path.length === 0 ? owner.namespace : undefined
+  return changeAt(object, path, '', (pod, place) => {
+    const told: Told = { ...notes, kind, ownName, name: `${kind} "${ownName}"`, place }
+    if (!isObject(pod)) {
+      const got = pod === undefined ? 'nothing' : JSON.stringify(pod)
+      refuse(told, [{ path: place, got, want: 'a pod template' }])
       return SAME
-    case 'reject':
-      for (const problem of decision.problems) {
-        const at = problem.path.startsWith('/') ? place + problem.path : problem.path
-        problems.push({ ...problem, path: `${where}, ${name}: ${at}` })
-      }
-      return SAME
-    case 'inject': {
-      const change = changeBetween(asJson(decision.before), asJson(decision.pod))
-      return path.reduceRight((inner, step) => memberChange(step, inner), change)
     }
+    const decision = setting.inject({
+      pod,
+      owner,
+      nativeSidecars: setting.nativeSidecars,
+      door: 'kube-inject',
+      proxyEnvs: {},
+      ...(namespace === undefined ? {} : { namespace }),
+    })
+    return changeOf(decision, told)
+  })
+}
+
+/** Where messages about one pod go, and what they call it. */
+type Told = Notes & {
+  readonly kind: string
+  readonly ownName: string
+  readonly name: string
+  readonly place: string
+}
+
+function changeOf(decision: Decision, told: Told): Change {
+  const { where, name, kind, ownName, objects, warnings } = told
+  warnings.push(...decision.warnings.map((warning) => `${where}, ${name}: ${warning}`))
+  objects.push({ kind, name: ownName, ...summaryOf(decision) })
+  switch (decision.kind) {
+    case 'skip': {
+      warnings.push(`===> Skipping injection because ${name} ${skipPhrase(decision)}`)
+      const { cleaned } = decision
+      return cleaned === undefined
+        ? SAME
+        : changeBetween(asJson(cleaned.before), asJson(cleaned.pod))
+    }
+    case 'reject':
+      refuse(told, decision.problems)
+      return SAME
+    case 'inject':
+      return changeBetween(asJson(decision.before), asJson(decision.pod))
   }
+}
+
+function refuse({ where, name, place, problems }: Told, found: readonly Problem[]): void {
+  for (const problem of found) {
+    const at =
+      problem.path.startsWith('/') && problem.path !== place ? place + problem.path : problem.path
+    problems.push({ ...problem, path: `${where}, ${name}: ${at}` })
+  }
+}
+
+function summaryOf(decision: Decision): Omit<ObjectOutcome, 'kind' | 'name'> {
+  if (decision.kind === 'reject') return { decision: 'reject' }
+  const { kind, reason, sentence } = decision
+  const told = { decision: kind, reason, sentence }
+  if (kind === 'skip') return told
+  return { ...told, added: additionsBetween(decision.before, decision.pod) }
 }
 
 function ownerOfObject(object: JsonObject, kind: string, { namespace }: Setting): Owner {

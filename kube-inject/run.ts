@@ -1,11 +1,17 @@
 import { injectPod } from '../core/inject/inject.ts'
 import { Refusal, visible, type Problem } from '../core/problem.ts'
-import { parseDocuments } from '../core/yaml.ts'
-import { injectDocument, type Setting } from './inject-document.ts'
+import { makeCheck } from './check.ts'
 import type { Flags } from './command.ts'
 import { isNative, readConfig } from './config.ts'
-import { writeStdout, writeWhole } from './output.ts'
-import { readSources, type Source } from './sources.ts'
+import type { Setting } from './inject-document.ts'
+import { folderOrFile } from './output.ts'
+import type { Recorder } from './recorder.ts'
+import { makeReport } from './report.ts'
+import { injectSource } from './results.ts'
+import { openSources, type Source } from './sources.ts'
+import { makeSpool, type Spool } from './spool.ts'
+import { WORKLOADS } from './workloads.ts'
+import { makeWriter } from './write-manifests.ts'
 
 /** The whole command: reads the configuration and the manifests, injects, writes at the very end. */
 export async function kubeInject(flags: Flags): Promise<void> {
@@ -18,75 +24,54 @@ export async function kubeInject(flags: Flags): Promise<void> {
   const setting: Setting = {
     inject: (request) => injectPod(request, config),
     nativeSidecars: isNative(process.env),
+    workloads: [...flags.podTemplatePath, ...WORKLOADS],
     ...(flags.namespace === undefined ? {} : { namespace: flags.namespace }),
   }
-  const results = injectSources(readSources(flags.filename), setting, warn)
-  if (flags.check === true) refuseChanges(results)
-  else if (flags.inPlace === true) {
-    for (const { name, text, changed } of results) if (changed.length > 0) writeWhole(name, [text])
-  } else if (flags.output === undefined) await writeStdout(joined(results))
-  else writeWhole(flags.output, joined(results))
-}
-
-/** What became of one source. */
-export type Result = {
-  readonly name: string
-  readonly text: string
-  /** Which of its documents differ from what they were: file, line and number. */
-  readonly changed: readonly string[]
+  const spool = makeSpool()
+  try {
+    const recorders = await recordersOf(flags, spool)
+    injectSources(await openSources(flags.filename), setting, recorders, warn)
+    for (const recorder of recorders) await recorder.finish()
+  } finally {
+    spool.close()
+  }
 }
 
 /**
- * Injects every document of every source. All problems of all documents are thrown together as one
- * Refusal, after `warn` has heard the warnings; results come back only where there is none.
+ * Injects every document of every source and shows each to the recorders. All problems of all
+ * documents are thrown together as one Refusal, after `warn` has heard the warnings.
  */
 export function injectSources(
   sources: Iterable<Source>,
   setting: Setting,
+  recorders: readonly Recorder[],
   warn: (line: string) => void,
-): readonly Result[] {
-  const results: Result[] = []
+): void {
   const problems: Problem[] = []
-  for (const { name, text } of sources) {
-    let number = 0
-    const texts: string[] = []
-    const changed: string[] = []
-    for (const document of parseDocuments(name, text)) {
-      if (!document.ok) {
-        problems.push(...document.problems)
-        continue
-      }
-      if (document.value.root !== undefined) number++
-      const where = `${name}:${document.value.line}: document ${number}`
-      const outcome = injectDocument(document.value, where, setting)
-      outcome.warnings.forEach(warn)
-      problems.push(...outcome.problems)
-      if (outcome.text !== document.value.text) changed.push(where)
-      texts.push(outcome.text)
+  for (const source of sources) {
+    for (const document of injectSource(source, setting)) {
+      document.warnings.forEach(warn)
+      problems.push(...document.problems)
+      if (problems.length === 0) for (const recorder of recorders) recorder.take(source, document)
     }
-    results.push({ name, text: texts.join(''), changed })
   }
   if (problems.length > 0) throw new Refusal(problems)
-  return results
 }
 
-/** Throws a Refusal that names every document that injection would change. */
-function refuseChanges(results: readonly Result[]): void {
-  const documents = results.flatMap(({ changed }) => changed)
-  if (documents.length === 0) return
-  const got = 'no sidecar, or another one'
-  const want = 'the one that kube-inject writes with these flags'
-  throw new Refusal(documents.map((path) => ({ path, got, want })))
-}
-
-/** The texts as one stream. */
-function joined(results: readonly Result[]): readonly string[] {
-  return results.flatMap(({ text }, index) => [separator(results[index - 1]?.text, text), text])
-}
-
-/** What has to stand between two files so that their documents stay apart. */
-function separator(before: string | undefined, next: string): string {
-  if (before === undefined || before === '' || next === '') return ''
-  const marker = /^\uFEFF?---(?:[ \t\r\n]|$)/.test(next) ? '' : '---\n'
-  return (before.endsWith('\n') ? '' : '\n') + marker
+/** Who the flags ask for: manifests are written unless something else is asked for instead. */
+async function recordersOf(flags: Flags, spool: Spool): Promise<readonly Recorder[]> {
+  const recorders: Recorder[] = []
+  if (flags.diff === true) {
+    const { makeDiff } = await import('./show-diff.ts')
+    recorders.push(makeDiff(process.stdout.isTTY))
+  }
+  if (flags.report === 'json') recorders.push(makeReport())
+  const asksInstead = recorders.length > 0 || flags.check === true
+  if (flags.inPlace === true) recorders.push(makeWriter({ to: 'sources' }, undefined, spool))
+  else if (flags.output !== undefined) {
+    recorders.push(makeWriter(folderOrFile(flags.output), flags.outputFormat, spool))
+  } else if (!asksInstead) recorders.push(makeWriter({ to: 'stdout' }, flags.outputFormat, spool))
+  // Last, so that what the others say is there when it refuses.
+  if (flags.check === true) recorders.push(makeCheck())
+  return recorders
 }

@@ -1,23 +1,75 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join, relative } from 'node:path'
 import { Refusal } from '../core/problem.ts'
 
-/** One manifest file: what to call it, and its text with any byte order mark. */
-export type Source = { readonly name: string; readonly text: string }
+/** One manifest file. */
+export type Source = {
+  /** What to call it. */
+  readonly name: string
+  /** Its path below the folder that it was found in; its name where it was named itself. */
+  readonly below: string
+  /** With any byte order mark. */
+  readonly text: string
+}
 
-/** What standard input is called in messages. */
-const STDIN_NAME = 'standard input'
+/** What standard input is called in messages, and as a file. */
+const STDIN = { name: 'standard input', below: 'standard-input.yaml' }
 const MANIFEST = /\.(?:ya?ml|json)$/
+const URL_START = /^https?:\/\//
 
 /**
- * The manifests behind names: a file, `-` for standard input, or a folder for the YAML and JSON files
- * in it and below it, in the order of their paths. Read one by one, so that memory stays flat.
+ * The manifests behind names: a file, `-` for standard input, a URL, a pattern (`apps/**\/*.yaml`), or a
+ * folder for the YAML and JSON files in it and below it, in the order of their paths. Files are read one
+ * by one, so that memory stays flat; URLs are fetched first. Throws a Refusal.
  */
-export function* readSources(names: readonly string[]): Generator<Source> {
+export async function openSources(names: readonly string[]): Promise<Iterable<Source>> {
+  const fetched = new Map<string, Source>()
   for (const name of names) {
-    if (name === '-') yield { name: STDIN_NAME, text: readText(0, STDIN_NAME) }
-    else for (const file of manifestFiles(name)) yield { name: file, text: readText(file, file) }
+    if (URL_START.test(name))
+      fetched.set(name, await (await import('./fetch-source.ts')).fetchSource(name))
   }
+  const patterns = names.filter((name) => isPattern(name))
+  const found = patterns.length === 0 ? [] : await filesOf(patterns)
+  return readAll(names, fetched, new Map(found))
+}
+
+function* readAll(
+  names: readonly string[],
+  fetched: ReadonlyMap<string, Source>,
+  found: ReadonlyMap<string, readonly string[]>,
+): Generator<Source> {
+  for (const name of names) {
+    const source = fetched.get(name)
+    if (source !== undefined) yield source
+    else if (name === '-') yield { ...STDIN, text: readText(0, STDIN.name) }
+    else {
+      for (const file of found.get(name) ?? manifestFiles(name)) {
+        const below = relative(name, file)
+        const isInside = below !== '' && !below.startsWith('..')
+        yield { name: file, below: isInside ? below : basename(file), text: readText(file, file) }
+      }
+    }
+  }
+}
+
+/** Whether a name is a pattern: no file of that very name is there. */
+function isPattern(name: string): boolean {
+  return (
+    /[*?[{]/.test(name) &&
+    statSync(name, { throwIfNoEntry: false }) === undefined &&
+    !URL_START.test(name)
+  )
+}
+
+async function filesOf(
+  patterns: readonly string[],
+): Promise<readonly (readonly [string, readonly string[]])[]> {
+  const { globSync } = await import('tinyglobby')
+  return patterns.map((pattern) => {
+    const files = globSync(pattern, { expandDirectories: false }).toSorted()
+    if (files.length > 0) return [pattern, files]
+    throw new Refusal([{ path: pattern, got: 'no file', want: 'a pattern that some file matches' }])
+  })
 }
 
 /** The text of a file, which must be UTF-8. Throws a Refusal that names the file. */

@@ -1,11 +1,14 @@
-import { isArray, isObject, type Json, type JsonObject } from '../core/json.ts'
+import { isArray, type Json, type JsonObject } from '../core/json.ts'
 
 /** A kind of object and where it keeps its pods. The version does not matter. */
 export type Workload = {
   /** API group, empty for the core group. */
   readonly group: string
   readonly kind: string
-  /** Path of the pod template, whose own metadata is read and written; empty for the pod itself. */
+  /**
+   * Path of the pod template, whose own metadata is read and written; empty for the pod itself. `*`
+   * stands for every item of a list.
+   */
   readonly template: readonly string[]
 }
 
@@ -46,9 +49,4 @@ function groupOf(object: JsonObject): string {
   const version = object['apiVersion']
   const group = typeof version === 'string' ? (/^(.*)\//.exec(version)?.[1] ?? '') : ''
   return RENAMED[group] ?? group
-}
-
-/** The value at a path of member names; nothing where the path ends early. */
-export function valueAt(value: Json | undefined, path: readonly string[]): Json | undefined {
-  return path.reduce<Json | undefined>((at, key) => (isObject(at) ? at[key] : undefined), value)
 }

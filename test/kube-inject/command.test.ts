@@ -151,7 +151,11 @@ t.test('every flag is on the reference page', async (t) => {
 
 const usage = [
   { what: 'no file', argv: [], says: /--filename/ },
-  { what: 'a URL', argv: ['-f', 'https://example.org/a.yaml'], says: /URLs are not there yet/ },
+  {
+    what: 'a path of a pod template that is none',
+    argv: ['-f', 'x', '--pod-template-path', 'rollout=spec'],
+    says: /Kind\.group=\/path\/of\/template, or one of argo, knative/,
+  },
   { what: 'standard input twice', argv: ['-f', '-', '-f', '-'], says: /read only once/ },
   {
     what: 'standard input in place',
@@ -191,7 +195,8 @@ t.test('files that cannot be read or written are named', async (t) => {
     { argv: ['-f', at('latin.yaml')], says: /latin\.yaml:2:7: got "byte 0xe9", want UTF-8 text/ },
     { argv: ['-f', at('p.yaml'), '--valuesFile', at('no')], says: /no: got "ENOENT/ },
     { argv: ['-f', at('p.yaml'), '-o', at('none/o')], says: /none\/o: got "ENOENT/ },
-    { argv: ['-f', at('p.yaml'), '-o', at('there')], says: /there: got "E/ },
+    { argv: ['-f', at('p.yaml'), '-o', at('latin.yaml/o')], says: /latin\.yaml\/o: got "E/ },
+    { argv: ['-f', at('*.json')], says: /\*\.json: got "no file"/ },
   ]
   for (const { argv, says } of rows) t.match(await run(...argv), { status: 1, says })
   writeFileSync(at('empty.yaml'), '')

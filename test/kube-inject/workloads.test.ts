@@ -142,6 +142,15 @@ t.test('who is left alone is told in the words of Istio', async (t) => {
     'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d, namespace: shop}\nspec: {template: {metadata: {labels: {skip: x}}}}'
   t.strictSame(outcomeOf(text), {
     text,
+    objects: [
+      {
+        kind: 'Deployment',
+        name: 'shop/d',
+        decision: 'skip',
+        reason: 'label-opt-out',
+        sentence: 'the label says no',
+      },
+    ],
     warnings: [
       '===> Skipping injection because Deployment "shop/d" has sidecar injection disabled',
     ],
