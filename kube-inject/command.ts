@@ -13,6 +13,7 @@ export type Flags = {
   readonly inPlace?: boolean
   readonly check?: boolean
   readonly diff?: boolean
+  readonly uninject?: boolean
   readonly report?: 'json'
   readonly outputFormat?: Format
   readonly podTemplatePath: readonly Workload[]
@@ -54,6 +55,7 @@ export function kubeInjectCommand(): Command {
         'inPlace',
       ]),
     )
+    .option('--uninject', 'take the injection out instead of putting it in')
     .option('--diff', 'print what would change as a unified diff instead of the manifests')
     .addOption(
       new Option(

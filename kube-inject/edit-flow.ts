@@ -37,6 +37,15 @@ export function editFlow(editing: Editing, node: YamlMap | YamlList, change: Cha
     if (texts.length > 0) append(editing, last.end, texts, style)
     return true
   }
+  const isCut =
+    stay.length === parts.length &&
+    stay.every((part, index) => part.old.start === olds[index]?.start)
+  const lastStaying = stay.at(-1)
+  if (isCut && lastStaying !== undefined && last !== undefined) {
+    for (const part of stay) editNode(editing, part.node, part.change, { in: 'flow' })
+    cut(editing, lastStaying.old.end, last.end, style)
+    return true
+  }
   const texts = parts.map((part) => ('text' in part ? part.text : keptText(editing, part)))
   const [pad, close] = style.isTall ? [style.gap, style.closing] : [style.pad, style.pad]
   const text = pad + texts.join(`,${style.gap}`) + close
@@ -59,6 +68,19 @@ function append(
   else {
     splices.push({ start: end, end, text: ',' }, { start: at, end: at, text: style.gap + joined })
   }
+}
+
+/** Takes away the last parts, the way back from `append`: the comma and the comment before them stay. */
+function cut({ page, splices }: Editing, end: number, lastEnd: number, style: Style): void {
+  const commaAfter = /^[ \t]*,/.exec(page.text.slice(lastEnd))?.[0].length
+  const commaBefore = /^[ \t]*,/.exec(page.text.slice(end))?.[0].length ?? 0
+  const from = style.isTall ? commentEnd(page.text, end + commaBefore) : end + commaBefore
+  if (commaAfter !== undefined) splices.push({ start: from, end: lastEnd + commaAfter, text: '' })
+  else
+    splices.push(
+      { start: end, end: end + commaBefore, text: '' },
+      { start: from, end: lastEnd, text: '' },
+    )
 }
 
 function keptText({ page, expanded }: Editing, part: Extract<Part, { old: Written }>): string {

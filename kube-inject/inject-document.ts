@@ -1,5 +1,7 @@
 import type { Decision, InjectRequest } from '../core/inject/decision.ts'
 import { ownerOf, type Owner } from '../core/inject/owner.ts'
+import { readPod } from '../core/inject/pod-shape.ts'
+import { uninjectPod } from '../core/inject/uninject.ts'
 import { isObject, type Json, type JsonObject } from '../core/json.ts'
 import type { Problem } from '../core/problem.ts'
 import type { YamlDocument } from '../core/yaml.ts'
@@ -26,6 +28,8 @@ export type Setting = {
   readonly nativeSidecars: boolean
   /** Kinds that hold pods; those of Kubernetes unless given. */
   readonly workloads?: readonly Workload[]
+  /** Whether the injection is taken out instead of put in. */
+  readonly isWayBack?: boolean
 }
 
 /** What became of one pod or workload of a document. */
@@ -34,11 +38,13 @@ export type ObjectOutcome = {
   /** `namespace/name`, or the name alone. */
   readonly name: string
   /** What was decided; a rejected one has no reason but its problems. */
-  readonly decision: Decision['kind']
+  readonly decision: Decision['kind'] | 'uninject'
   readonly reason?: string
   readonly sentence?: string
   /** What injection put in; nothing where it put in nothing. */
   readonly added?: Additions
+  /** What was taken out of an injected one. */
+  readonly removed?: Additions
 }
 
 /** What became of one document. */
@@ -104,15 +110,16 @@ function workloadChange(
       refuse(told, [{ path: place, got, want: 'a pod template' }])
       return SAME
     }
-    const decision = setting.inject({
-      pod,
-      owner,
-      nativeSidecars: setting.nativeSidecars,
-      door: 'kube-inject',
-      proxyEnvs: {},
-      ...(namespace === undefined ? {} : { namespace }),
-    })
-    return changeOf(decision, told)
+    const decide = (pod: Json): Decision =>
+      setting.inject({
+        pod,
+        owner,
+        nativeSidecars: setting.nativeSidecars,
+        door: 'kube-inject',
+        proxyEnvs: {},
+        ...(namespace === undefined ? {} : { namespace }),
+      })
+    return setting.isWayBack === true ? wayBack(pod, decide, told) : changeOf(decide(pod), told)
   })
 }
 
@@ -122,6 +129,30 @@ type Told = Notes & {
   readonly ownName: string
   readonly name: string
   readonly place: string
+}
+
+/** The change that takes the injection out of a pod. */
+function wayBack(pod: JsonObject, decide: (pod: Json) => Decision, told: Told): Change {
+  const { where, name, kind, ownName, objects, warnings } = told
+  const read = readPod('', pod)
+  const before = read.ok ? read.value : {}
+  const plain = uninjectPod(before, (candidate) => {
+    const decision = decide(asJson(candidate))
+    return decision.kind === 'inject' ? decision.pod : undefined
+  })
+  const problems = [...(read.ok ? [] : read.problems), ...(plain.ok ? [] : plain.problems)]
+  if (!plain.ok || problems.length > 0) {
+    refuse(told, problems)
+    return SAME
+  }
+  const { pod: after, isExact } = plain.value
+  if (!isExact) {
+    const what = 'it was injected with another configuration, or changed since'
+    warnings.push(`${where}, ${name}: ${what}; look at its labels and annotations`)
+  }
+  const removed = additionsBetween(after, before)
+  objects.push({ kind, name: ownName, decision: 'uninject', ...(after !== before && { removed }) })
+  return changeBetween(asJson(before), asJson(after))
 }
 
 function changeOf(decision: Decision, told: Told): Change {

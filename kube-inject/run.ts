@@ -25,6 +25,7 @@ export async function kubeInject(flags: Flags): Promise<void> {
     inject: (request) => injectPod(request, config),
     nativeSidecars: isNative(process.env),
     workloads: [...flags.podTemplatePath, ...WORKLOADS],
+    isWayBack: flags.uninject === true,
     ...(flags.namespace === undefined ? {} : { namespace: flags.namespace }),
   }
   const spool = makeSpool()

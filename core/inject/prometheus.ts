@@ -1,5 +1,5 @@
-import { goJson, type Json } from '../json.ts'
-import type { Pod, StringMap } from '../k8s.ts'
+import { goJson, isArray, isObject, type Json } from '../json.ts'
+import type { Container, Pod, StringMap } from '../k8s.ts'
 import type { Problem } from '../problem.ts'
 import { appendEnv, findProxy, withProxyEnv } from './cluster-envs.ts'
 import { readGoBoolean } from './probe-switch.ts'
@@ -279,4 +279,41 @@ function securePort(pod: Pod): string | undefined {
     ({ name, value }) =>
       name === SECURE_PORT_ENV && value !== undefined && !['', '0'].includes(value),
   )?.value
+}
+
+/**
+ * The annotations as they were before they were pointed at the agent, as the proxy's environment
+ * remembers them, in the places that they have; the same map where nothing is remembered.
+ */
+export function restoreMetrics(annotations: StringMap, proxy: Container | undefined): StringMap {
+  const text = proxy?.env?.find(({ name }) => name === PROMETHEUS_ENV)?.value
+  const remembered = text === undefined ? undefined : parse(text)
+  if (!isObject(remembered) || annotations[KEYS.path] !== MERGED_PATH) return annotations
+  const { targets } = remembered
+  const list = isArray(targets) ? targets.flatMap(printTarget).join(',') : ''
+  // The single port and path are those of the first target then, whatever the pod said.
+  const said = list === '' ? remembered : { scrape: remembered['scrape'], targets: list }
+  // One that had to go was the author's, and those of the author stand first.
+  const isBack = list !== '' && { [KEYS.targets]: list }
+  const restored = new Map(Object.entries({ ...isBack, ...annotations }))
+  for (const what of ['scrape', 'port', 'path', 'targets'] as const) {
+    const was: unknown = Object.hasOwn(said, what) ? said[what] : undefined
+    if (typeof was === 'string' && was !== '') restored.set(KEYS[what], was)
+    else restored.delete(KEYS[what])
+  }
+  return Object.fromEntries(restored)
+}
+
+function printTarget(target: unknown): readonly string[] {
+  const { port, path } = isObject(target) ? target : {}
+  if (typeof port !== 'string') return []
+  return [typeof path === 'string' && path !== DEFAULT_PATH ? `${port}:${path}` : port]
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }

@@ -10,9 +10,9 @@ import { isArray, isObject, type Json, type JsonObject } from '../../core/json.t
 import type { StringMap } from '../../core/k8s.ts'
 import { Refusal } from '../../core/problem.ts'
 import { parseDocuments, printYaml, readYaml } from '../../core/yaml.ts'
-import { injectSources } from '../../kube-inject/run.ts'
 import { answerReview } from '../../webhook/answer.ts'
 import { configOf } from '../support/config.ts'
+import { injectText } from '../support/inject-text.ts'
 import { normal } from '../support/normal.ts'
 import { folder, needData } from './table.ts'
 
@@ -111,15 +111,12 @@ t.test('inject', needData(), async (t) => {
     }
     if (each.modes.cli) {
       counts.cli++
-      const source = { name: 'input.yaml', text: readFileSync(join(dir, 'input.yaml'), 'utf8') }
+      const text = readFileSync(join(dir, 'input.yaml'), 'utf8')
       const setting = {
         inject: (request: Parameters<typeof injectPod>[0]) => injectPod(request, config),
         nativeSidecars: each.native,
       }
-      const run = () =>
-        injectSources([source], setting, () => undefined)
-          .map((result) => result.text)
-          .join('')
+      const run = () => injectText('input.yaml', text, setting)
       if (each.expectError === undefined) {
         t.strictSame(
           documents(run()),
@@ -142,7 +139,7 @@ t.test('inject', needData(), async (t) => {
       const post = (review: Json): { allowed: boolean; pod: Json; patched: boolean } => {
         const answer = answerReview(JSON.stringify(review), record.path, injectPod, {
           config,
-          nativeSidecars: each.native,
+          isNative: () => each.native,
           annotationsOf: (namespace) => each.namespaces?.[namespace]?.annotations,
         })
         const body = JSON.parse(answer.body) as { response: { allowed: boolean; patch?: string } }

@@ -3,7 +3,7 @@ import t from 'tap'
 import { readInjectConfig } from '../../core/inject/config.ts'
 import { injectPod } from '../../core/inject/inject.ts'
 import type { Inject } from '../../kube-inject/inject-document.ts'
-import { injectSource } from '../../kube-inject/results.ts'
+import { injectText } from '../support/inject-text.ts'
 import { standIn } from './stand-in.ts'
 
 const folder = new URL('../fixtures/manifests/', import.meta.url)
@@ -96,15 +96,7 @@ t.test('all kinds are injected', async (t) => {
 })
 
 function injected(name: string, text: string, inject: Inject): string {
-  const texts: string[] = []
-  for (const document of injectSource(
-    { name, below: name, text },
-    { inject, nativeSidecars: false },
-  )) {
-    if (document.problems.length > 0) throw new Error(JSON.stringify(document.problems))
-    texts.push(document.text)
-  }
-  return texts.join('')
+  return injectText(name, text, { inject, nativeSidecars: false })
 }
 
 /** The lines of the source that the output has not, in order. */

@@ -7,7 +7,7 @@ import type { Decision, InjectRequest } from '../../../core/inject/decision.ts'
 import { applyPatch, diff } from '../../../core/inject/patch.ts'
 import { isObject, type Json, type JsonObject } from '../../../core/json.ts'
 import { readYaml } from '../../../core/yaml.ts'
-import { injectSources } from '../../../kube-inject/run.ts'
+import { injectText } from '../../support/inject-text.ts'
 import { answerReview } from '../../../webhook/answer.ts'
 import { normal } from '../../support/normal.ts'
 import { configOf, frozen, requestFor } from '../../support/config.ts'
@@ -72,18 +72,13 @@ t.test('both doors give the same pod', async (t) => {
       nativeSidecars: false,
       namespace: 'shop',
     }
-    const text = injectSources(
-      [{ name: file, text: readFileSync(path, 'utf8') }],
-      setting,
-      () => undefined,
-    )
-      .map((result) => result.text)
-      .join('')
+    const text = injectText(file, readFileSync(path, 'utf8'), setting)
     const read = readYaml(file, text)
-    const again = injectSources([{ name: file, text }], setting, () => undefined)
-      .map((result) => result.text)
-      .join('')
-    t.equal(again, text, `${file}: kube-inject a second time changes no byte`)
+    t.equal(
+      injectText(file, text, setting),
+      text,
+      `${file}: kube-inject a second time changes no byte`,
+    )
     const review = {
       apiVersion: 'admission.k8s.io/v1',
       kind: 'AdmissionReview',
@@ -118,9 +113,7 @@ t.test('File 1 becomes File 2', async (t) => {
     inject: (request: InjectRequest) => injectPod(request, old),
     nativeSidecars: false,
   }
-  const out = injectSources([{ name: 'nginx', text }], setting, () => undefined)
-    .map((result) => result.text)
-    .join('')
+  const out = injectText('nginx', text, setting)
   const read = readYaml('out', out)
   const deployment = read.ok && isObject(read.value) ? read.value : {}
   const spec = deployment['spec'] as {
