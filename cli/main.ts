@@ -9,6 +9,11 @@ const DOORS: readonly Door[] = [
     load: async () => (await import('../webhook/command.ts')).webhookCommand(),
   },
   KUBE_INJECT,
+  {
+    name: 'krm-function',
+    says: 'inject a ResourceList from standard input, as kustomize and kpt call functions',
+    load: async () => (await import('../kube-inject/krm-command.ts')).krmCommand(),
+  },
 ]
 
 runProgram(process.argv.slice(2), DOORS)

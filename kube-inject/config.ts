@@ -14,13 +14,17 @@ export type ConfigFlags = ClusterFlags & {
   readonly istioVersion: IstioVersion
 }
 
+/** Texts that come from elsewhere than from files. */
+export type ConfigTexts = Pick<ConfigSources, 'mesh' | 'values' | 'injectConfig'>
+
 /**
- * Reads the configuration that the flags name, over the built-in defaults: files first, then the cluster
- * where a flag asks for one. Throws a Refusal.
+ * Reads the configuration that the flags name, over the built-in defaults: files first, then `texts`, then
+ * the cluster where a flag asks for one. Throws a Refusal.
  */
 export async function readConfig(
   flags: ConfigFlags,
   environment: Readonly<Record<string, string | undefined>>,
+  texts: ConfigTexts = {},
 ): Promise<InjectConfig> {
   const { meshConfigFile: mesh, valuesFile: values, injectConfigFile: inject } = flags
   const sources: ConfigSources = {
@@ -29,6 +33,7 @@ export async function readConfig(
     compliancePolicy: environment['COMPLIANCE_POLICY'] ?? '',
     digest: (text) => createHash('sha256').update(text).digest('hex'),
     ...(asksForCluster(flags) ? await readClusterSources(flags) : {}),
+    ...texts,
     ...(mesh === undefined ? {} : { mesh: read(mesh) }),
     ...(values === undefined ? {} : { values: read(values) }),
     ...(inject === undefined ? {} : { injectConfig: read(inject) }),

@@ -72,14 +72,16 @@ export function injectDocument(document: YamlDocument, where: string, setting: S
   }
 }
 
-type Notes = {
+/** What is collected on the way. */
+export type Notes = {
   readonly where: string
   readonly objects: ObjectOutcome[]
   readonly warnings: string[]
   readonly problems: Problem[]
 }
 
-function objectChange(value: Json, setting: Setting, notes: Notes): Change {
+/** The change of one object, which may be a list of objects; what there is to tell goes into `notes`. */
+export function objectChange(value: Json, setting: Setting, notes: Notes): Change {
   if (!isObject(value)) {
     notes.problems.push({ path: notes.where, got: JSON.stringify(value), want: 'an object' })
     return SAME

@@ -13,7 +13,7 @@ export type Source = {
 }
 
 /** What standard input is called in messages, and as a file. */
-const STDIN = { name: 'standard input', below: 'standard-input.yaml' }
+export const STDIN = { name: 'standard input', below: 'standard-input.yaml' }
 const MANIFEST = /\.(?:ya?ml|json)$/
 const URL_START = /^https?:\/\//
 

@@ -45,7 +45,8 @@ export function listItems(object: JsonObject): readonly Json[] | undefined {
   return isArray(object['items']) ? object['items'] : undefined
 }
 
-function groupOf(object: JsonObject): string {
+/** The API group of an object under its name of today, empty for the core group. */
+export function groupOf(object: JsonObject): string {
   const version = object['apiVersion']
   const group = typeof version === 'string' ? (/^(.*)\//.exec(version)?.[1] ?? '') : ''
   return RENAMED[group] ?? group
