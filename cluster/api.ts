@@ -3,6 +3,7 @@ import { request as requestHttp, type IncomingMessage } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { text } from 'node:stream/consumers'
 import type { Connection } from './connect.ts'
+import { messageOf } from './events.ts'
 
 /** One call. */
 export type ApiRequest = {
@@ -33,7 +34,27 @@ export type Api = {
   readonly open: (request: ApiRequest, signal: AbortSignal) => Promise<IncomingMessage>
   readonly server: URL
   readonly namespace: string | undefined
+  /** Closes the connections that nobody uses now: one that went silent is seldom alone. */
+  readonly forgetIdle: () => void
   readonly close: () => void
+}
+
+/** An API server said no; the message is its own. */
+export class ApiRefused extends Error {
+  readonly status: number
+
+  constructor({ status, body }: ApiAnswer) {
+    const message = messageOf(body)
+    super(`HTTP ${status}${message === undefined ? '' : `: ${message}`}`)
+    this.name = 'ApiRefused'
+    this.status = status
+  }
+}
+
+/** The body of an answer that must have one of these statuses; throws an ApiRefused otherwise. */
+export function demand(answer: ApiAnswer, ...statuses: readonly number[]): unknown {
+  if (statuses.includes(answer.status)) return answer.body
+  throw new ApiRefused(answer)
 }
 
 /** Seconds for one answer where the caller does not say: longer than any healthy API server takes. */
@@ -55,7 +76,11 @@ export function makeApi(connection: Connection): Api {
       const send = url.protocol === 'http:' ? requestHttp : requestHttps
       const call = send(url, { ...options, method, signal }, resolve)
       call.on('error', reject)
-      if (sent !== undefined) call.setHeader('content-type', contentType)
+      if (sent !== undefined) {
+        call.setHeader('content-type', contentType)
+        // Node says no length for DELETE, and the body would be taken for the next request.
+        call.setHeader('content-length', Buffer.byteLength(sent))
+      }
       call.end(sent)
     })
   }
@@ -63,13 +88,27 @@ export function makeApi(connection: Connection): Api {
     open,
     call: async (request) => {
       const { seconds = ANSWER_SECONDS } = request
-      const response = await open(request, AbortSignal.timeout(seconds * 1000))
-      return { status: response.statusCode ?? 0, body: parsed(await text(response)) }
+      const signal = AbortSignal.timeout(seconds * 1000)
+      try {
+        const response = await open(request, signal)
+        return await readAnswer(response)
+      } catch (cause) {
+        if (!signal.aborted) throw cause
+        connection.forgetIdle()
+        const message = `no answer of ${connection.server.origin} within ${seconds} s`
+        throw new Error(message, { cause })
+      }
     },
     server: connection.server,
     namespace: connection.namespace,
+    forgetIdle: connection.forgetIdle,
     close: connection.close,
   }
+}
+
+/** Reads an opened answer to its end. */
+export async function readAnswer(response: IncomingMessage): Promise<ApiAnswer> {
+  return { status: response.statusCode ?? 0, body: parsed(await text(response)) }
 }
 
 function parsed(body: string): unknown {

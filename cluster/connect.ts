@@ -20,7 +20,9 @@ export type Connection = {
   readonly namespace: string | undefined
   /** Options of one request. Tokens are read again when their file changes, so ask for each request. */
   readonly options: () => Promise<RequestOptions>
-  /** Closes the idle connections. */
+  /** Closes the connections that no request uses. */
+  readonly forgetIdle: () => void
+  /** Closes all connections. */
   readonly close: () => void
 }
 
@@ -31,8 +33,10 @@ export async function connect({ kubeconfig, context }: ConnectFlags): Promise<Co
   const path = kubeconfig === undefined ? 'kubeconfig' : `--kubeconfig ${kubeconfig}`
   try {
     if (kubeconfig !== undefined) config.loadFromFile(kubeconfig)
-    else if (isInPod() && process.env['KUBECONFIG'] === undefined) config.loadFromCluster()
-    else config.loadFromDefault()
+    // A context is one of a kubeconfig's, also where the pod has an account.
+    else if (isInPod() && process.env['KUBECONFIG'] === undefined && context === undefined) {
+      config.loadFromCluster()
+    } else config.loadFromDefault()
   } catch (cause) {
     throw refused(path, cause, 'a kubeconfig file')
   }
@@ -52,6 +56,11 @@ export async function connect({ kubeconfig, context }: ConnectFlags): Promise<Co
     options: async () => {
       const { headers, auth } = await optionsOf(config, path)
       return { agent, ...(headers === undefined ? {} : { headers }), ...(auth ? { auth } : {}) }
+    },
+    forgetIdle: () => {
+      for (const sockets of Object.values(agent.freeSockets)) {
+        for (const socket of sockets ?? []) socket.destroy()
+      }
     },
     close: () => {
       agent.destroy()
@@ -81,7 +90,10 @@ async function optionsOf(config: KubeConfig, path: string): Promise<RequestOptio
   return options
 }
 
-/** Connections are kept and reused; certificates belong to them, tokens to each request. */
+/**
+ * Connections are kept and reused; certificates belong to them, tokens to each request. Node sets TCP
+ * keep-alive on those of such an agent, so that the kernel ends one whose other side is gone.
+ */
 function agentOf(server: URL, options: RequestOptions): HttpAgent | HttpsAgent {
   if (server.protocol === 'http:') return new HttpAgent({ keepAlive: true })
   const { ca, cert, key, passphrase, pfx, rejectUnauthorized, servername } = options
