@@ -43,6 +43,11 @@ export const PROXY_CONFIG_ANNOTATION = 'proxy.istio.io/config'
 export const INTERCEPTION_MODE_ANNOTATION = 'sidecar.istio.io/interceptionMode'
 /** Annotation: the port of the agent's status server; 0 switches probes off. */
 export const STATUS_PORT_ANNOTATION = 'status.sidecar.istio.io/port'
+/** Annotation of our own: what the node needs to write a pod's rules (core/options/redirect-plan.ts). */
+export const REDIRECT_PLAN_ANNOTATION = 'sidecar-injector.io/redirect-plan'
+/** Environment of the validation: the plan as the pod carries it now, and the SHA-256 of the one it was given. */
+export const REDIRECT_PLAN_ENV = 'SIDECAR_REDIRECT_PLAN'
+export const REDIRECT_PLAN_DIGEST_ENV = 'SIDECAR_REDIRECT_PLAN_SHA256'
 
 // Traffic capture: what `istio-iptables` writes into the kernel.
 

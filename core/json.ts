@@ -14,6 +14,11 @@ export function isArray(value: unknown): value is readonly unknown[] {
   return Array.isArray(value)
 }
 
+/** A member that the map itself has: `constructor` and `__proto__` are names like any other. */
+export function own<T>(map: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(map, name) ? map[name] : undefined
+}
+
 /** Whether two JSON values are the same; the order of object members does not count, absent equals undefined. */
 export function isSame(a: unknown, b: unknown): boolean {
   if (a === b) return true
@@ -22,7 +27,7 @@ export function isSame(a: unknown, b: unknown): boolean {
   }
   if (!isObject(a) || !isObject(b)) return false
   for (const key of Object.keys(a)) {
-    if (!isSame(a[key], Object.hasOwn(b, key) ? b[key] : undefined)) return false
+    if (!isSame(a[key], own(b, key))) return false
   }
   for (const key of Object.keys(b)) {
     if (b[key] !== undefined && !Object.hasOwn(a, key)) return false

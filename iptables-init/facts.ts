@@ -3,13 +3,14 @@ import { networkInterfaces } from 'node:os'
 import { isArray, isObject } from '../core/json.ts'
 import { bad, good, type Read } from '../core/problem.ts'
 import type { HostFacts } from '../core/rules/site.ts'
+import { addressesInside, parseJson } from './addresses.ts'
 import type { Run } from './run.ts'
 
 /** Reads the facts that a test or a dry run was given: JSON with `addresses`, `resolv_conf` and `users`. */
 export async function readFactsFile(path: string): Promise<Read<HostFacts>> {
   const text = await readOptional(path)
   if (text === undefined) return bad('--host-facts', path, 'a readable file')
-  const json = parse(text)
+  const json = parseJson(text)
   const users = isObject(json) && isObject(json['users']) ? json['users'] : {}
   if (!isObject(json) || !isArray(json['addresses'])) {
     return bad('--host-facts', path, 'a JSON object with addresses, resolv_conf and users')
@@ -53,28 +54,6 @@ function localAddresses(): string[] {
   )
 }
 
-async function addressesInside(run: Run): Promise<string[]> {
-  const { code, stdout, stderr } = await run('ip', ['-json', 'address'])
-  if (code !== 0) throw new Error(`read addresses: ip -json address failed: ${stderr.trim()}`)
-  const links = parse(stdout)
-  return (isArray(links) ? links : []).flatMap((link) => {
-    const infos = isObject(link) ? link['addr_info'] : undefined
-    return (isArray(infos) ? infos : []).flatMap((info) => {
-      const local = isObject(info) ? info['local'] : undefined
-      return typeof local === 'string' ? [local] : []
-    })
-  })
-}
-
 async function readOptional(path: string): Promise<string | undefined> {
   return readFile(path, 'utf8').catch(() => undefined)
-}
-
-function parse(text: string): unknown {
-  try {
-    const value: unknown = JSON.parse(text)
-    return value
-  } catch {
-    return undefined
-  }
 }

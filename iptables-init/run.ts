@@ -38,30 +38,45 @@ export function makeRun(place: RunPlace): Run {
  * the first apply together (measured by test/bench/iptables.ts).
  */
 export function makeQuickRun(place: RunPlace): Run {
-  return (file, args, stdin = '') =>
-    new Promise((resolve) => {
-      const [program, words] = inside(place, file, args)
-      const env = { ...process.env, ...environment(place) }
-      const child = spawn(program, words, { env, timeout: LONGEST })
-      let stdout = ''
-      let stderr = ''
-      child.stdout.setEncoding('utf8').on('data', (text: string) => {
-        stdout += text
-      })
-      child.stderr.setEncoding('utf8').on('data', (text: string) => {
-        stderr += text
-      })
-      child.on('error', (error) => {
-        resolve({ code: -1, stdout, stderr: error.message })
-      })
-      child.on('close', (code, signal) => {
-        const ended = signal === null ? stderr : `${stderr}ended by ${signal}`
-        resolve({ code: code ?? -1, stdout, stderr: ended })
-      })
-      // A program that ends before it has read everything says why by its exit status.
-      child.stdin.on('error', () => undefined)
-      child.stdin.end(stdin)
+  return (file, args, stdin = '') => {
+    const [program, words] = inside(place, file, args)
+    const env = { ...process.env, ...environment(place) }
+    return spawnQuickly(program, words, { stdin, env, timeout: LONGEST })
+  }
+}
+
+/** Starts one program and collects what it says; after `timeout` milliseconds it is killed. */
+export function spawnQuickly(
+  program: string,
+  words: readonly string[],
+  how: {
+    readonly stdin: string
+    readonly env: Readonly<Record<string, string | undefined>>
+    readonly timeout: number
+  },
+): Promise<Outcome> {
+  const { stdin, env, timeout } = how
+  return new Promise((resolve) => {
+    const child = spawn(program, words, { env, timeout, killSignal: 'SIGKILL' })
+    let stdout = ''
+    let stderr = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text
     })
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text
+    })
+    child.on('error', (error) => {
+      resolve({ code: -1, stdout, stderr: error.message })
+    })
+    child.on('close', (code, signal) => {
+      const ended = signal === null ? stderr : `${stderr}ended by ${signal}`
+      resolve({ code: code ?? -1, stdout, stderr: ended })
+    })
+    // A program that ends before it has read everything says why by its exit status.
+    child.stdin.on('error', () => undefined)
+    child.stdin.end(stdin)
+  })
 }
 
 function inside(

@@ -1,5 +1,4 @@
-import { accessSync, constants } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { accessSync, constants, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Family } from '../core/cidrs.ts'
 import type { RuleSet } from '../core/rules/model.ts'
@@ -26,6 +25,15 @@ export type Seen = { readonly tool: Tool; readonly saved: string; readonly found
 /** The tool to use for a family, and the other backend where rules of ours stand there too. */
 export type Chosen = Seen & { readonly stray?: Seen }
 
+/** What decides which tool is taken. */
+export type Choice = {
+  readonly forced?: Backend
+  /** The folders that are searched, as PATH has them. */
+  readonly path: string | undefined
+  /** Whether the rules are those of this process's own namespace. */
+  readonly isLocal: boolean
+}
+
 /** Where programs live when PATH does not say. */
 const SBIN = ['/usr/sbin', '/sbin', '/usr/local/sbin', '/usr/bin', '/bin']
 
@@ -40,15 +48,7 @@ export function findProgram(name: string, path: string | undefined): string | un
  * rules are there and none in nft; else nft, if the kernel speaks it; else legacy. The answer is the same
  * on every run, because nothing here leaves a trace.
  */
-export async function chooseTool(
-  run: Run,
-  family: Family,
-  wanted: {
-    readonly forced?: Backend
-    readonly path: string | undefined
-    readonly isLocal: boolean
-  },
-): Promise<Chosen> {
+export async function chooseTool(run: Run, family: Family, wanted: Choice): Promise<Chosen> {
   const tool = (backend: Backend): Tool | undefined => toolFor(family, backend, wanted.path)
   const nft = tool('nft')
   const legacy = tool('legacy')
@@ -139,10 +139,11 @@ function programName(family: Family, backend: Backend): string {
 export async function legacyIsEmpty(run: Run, family: Family, isLocal: boolean): Promise<boolean> {
   const path = `/proc/net/${family === 'v4' ? 'ip' : 'ip6'}_tables_names`
   if (isLocal) {
-    return readFile(path, 'utf8').then(
-      (text) => text.trim() === '',
-      (error: unknown) => error instanceof Error && 'code' in error && error.code === 'ENOENT',
-    )
+    try {
+      return readFileSync(path, 'utf8').trim() === ''
+    } catch (error) {
+      return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+    }
   }
   const { code, stdout, stderr } = await run('cat', [path])
   return code === 0 ? stdout.trim() === '' : stderr.includes('No such file')

@@ -12,8 +12,9 @@ import { isListing, readListing } from '../core/rules/read-listing.ts'
 import { readNft } from '../core/rules/read-nft.ts'
 import { trace, type Endpoint, type Packet } from '../core/rules/trace.ts'
 import { makeWhy } from '../core/rules/why.ts'
-import { chooseTools, demandNft, runFor } from './apply-command.ts'
+import { kernelFor } from './apply-command.ts'
 import { EXIT, type Job, type Streams } from './job.ts'
+import { chooseTools, demandNft } from './kernel.ts'
 import { seeNative, wantedNative } from './native.ts'
 import { printTrace } from './print-trace.ts'
 
@@ -52,9 +53,9 @@ async function rulesFor(
   const job = await prepare()
   const plan = buildPlan(job.options, job.site, request.look)
   if (request.trace['live'] === 'true') {
-    const run = runFor(request)
-    if (request.run.nativeNftables) return seeNative(run, demandNft())
-    const chosen = await chooseTools(run, request, { ...plan, families: [family] })
+    const kernel = kernelFor(request)
+    if (request.run.nativeNftables) return seeNative(kernel.run, demandNft(kernel))
+    const chosen = await chooseTools(kernel, [family])
     return chosen[0]?.found ?? { tables: [] }
   }
   return request.run.nativeNftables ? wantedNative(plan) : loadFamily(plan, family)

@@ -7,8 +7,10 @@ import { loadFamily } from '../core/rules/load.ts'
 import type { Plan, RuleSet } from '../core/rules/model.ts'
 import { trace, type Packet } from '../core/rules/trace.ts'
 import { standing } from './apply.ts'
-import { chooseTools, comparisonFor, runFor } from './apply-command.ts'
+import { comparisonFor, kernelFor } from './apply-command.ts'
+import { checkGuard } from './guard.ts'
 import type { Job, Streams } from './job.ts'
+import { chooseTools } from './kernel.ts'
 import { answerWith, ask, type Listener } from './probe.ts'
 
 /** Where a container leaves the reason of its end for Kubernetes to show. */
@@ -37,6 +39,8 @@ export type Probe = {
  * direction is named as not testable. Returns whether everything that could be tested works.
  */
 export async function validate(job: Job, streams: Streams): Promise<boolean> {
+  const forged = checkGuard(job.request.run)
+  if (forged.length > 0) return fail(forged, streams)
   const identity = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 }
   const plan = buildPlan(job.options, job.site, job.request.look)
   const { probes, untestable } = planProbes(plan, job, identity)
@@ -52,10 +56,14 @@ export async function validate(job: Job, streams: Streams): Promise<boolean> {
     }
     return true
   }
+  return fail([...problems, ...untestable], streams)
+}
+
+/** Tells the log and Kubernetes why. */
+async function fail(reasons: readonly string[], streams: Streams): Promise<false> {
   const text = [
     'iptables validation failed; workload is not ready for the mesh.',
-    ...problems.map((problem) => `- ${problem}`),
-    ...untestable.map((line) => `- ${line}`),
+    ...reasons.map((reason) => `- ${reason}`),
   ].join('\n')
   streams.log(text)
   await writeFile(TERMINATION_LOG, `${text}\n`, { flag: 'r+' }).catch(() => undefined)
@@ -147,9 +155,8 @@ async function tryProbe(job: Job, probe: Probe): Promise<string[]> {
 async function readable(job: Job, plan: Plan): Promise<string[]> {
   if (job.request.run.nativeNftables) return []
   try {
-    const run = runFor(job.request)
     const comparison = await comparisonFor(job.request)
-    const chosen = await chooseTools(run, job.request, plan)
+    const chosen = await chooseTools(kernelFor(job.request), plan.families)
     return chosen.map((one) => {
       const { states } = standing(plan, one.tool.family, one, comparison)
       const isSame = states.every(({ state }) => state === 'same')

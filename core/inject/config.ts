@@ -32,7 +32,7 @@ export type ConfigSources = {
   readonly platform?: string
   /** ProxyConfig resources of the cluster, where there is one. */
   readonly proxyConfigs?: readonly ProxyConfigResource[]
-  /** Digest of a text as hexadecimal text, SHA-256 where the door can. */
+  /** SHA-256 of a text, in hexadecimal. */
   readonly digest: (text: string) => string
 }
 
@@ -60,6 +60,8 @@ export type InjectConfig = {
   readonly injectedAnnotations: StringMap
   /** Digest of templates, values, mesh and version: what a pod was injected with. */
   readonly version: string
+  /** SHA-256 of a text, in hexadecimal: the guard of a pod's redirect plan. */
+  readonly digest: (text: string) => string
   /** What was read but has no effect, each a sentence. */
   readonly warnings: readonly string[]
 }
@@ -124,6 +126,7 @@ export function readInjectConfig(sources: ConfigSources): Read<InjectConfig> {
       version: sources.digest(
         JSON.stringify([istioVersion, texts, values.value.raw, sources.mesh?.text ?? '']),
       ),
+      digest: sources.digest,
       warnings,
     },
   }

@@ -41,6 +41,8 @@ export type Decision =
       readonly kind: 'skip'
       readonly reason: Reason
       readonly sentence: string
+      /** The pod without the redirect plan that it brought, where it brought one: only injection writes them. */
+      readonly cleaned?: { readonly before: Pod; readonly pod: Pod }
       readonly warnings: readonly string[]
     }
   | {

@@ -1,7 +1,7 @@
 /** What happens to one pod, from top to bottom. */
 import { PROXY_CONTAINER, PROXY_ID, STATUS_PORT_ANNOTATION } from '../constants.ts'
 import type { Pod } from '../k8s.ts'
-import { formatProblem, type Problem } from '../problem.ts'
+import { formatProblem, good, type Problem, type Read } from '../problem.ts'
 import { acceptable, withoutRepeats } from './acceptable.ts'
 import { ANNOTATIONS_ENV, keepEnvOrder, keepWrittenEnvs, setClusterEnvs } from './cluster-envs.ts'
 import type { InjectConfig } from './config.ts'
@@ -16,6 +16,7 @@ import { readPod } from './pod-shape.ts'
 import { PROBERS_ENV } from './probe-dump.ts'
 import { findUnansweredProbes, rewriteProbes, type ProbeFacts } from './probes.ts'
 import { PROMETHEUS_ENV, prometheusMerge } from './prometheus.ts'
+import { withoutPlan, withPlan } from './redirect-plan.ts'
 import { withAnnotations, writeStatus } from './status.ts'
 import { renderOverlays, templateView } from './template-view.ts'
 
@@ -39,7 +40,9 @@ export function injectPod(request: InjectRequest, config: InjectConfig): Decisio
   const warnings = verdict.warnings.map(formatProblem)
   if (verdict.outcome === 'skip') {
     const { reason, sentence } = verdict
-    return { kind: 'skip', reason, sentence, warnings }
+    const plain = withoutPlan(pod)
+    const cleaned = plain === pod ? {} : { cleaned: { before: pod, pod: plain } }
+    return { kind: 'skip', reason, sentence, ...cleaned, warnings }
   }
   const facts = readFacts(pod, request, config)
   if (!facts.ok) return { kind: 'reject', problems: facts.problems, warnings }
@@ -57,7 +60,7 @@ function inject(
 ): Decision {
   const { values, mesh, traits } = config
   const isOpenShift = config.platform === 'openshift' && request.door === 'webhook'
-  const pod = isOpenShift ? clearAssignedIds(original) : original
+  const pod = withoutPlan(isOpenShift ? clearAssignedIds(original) : original)
   const ids = isOpenShift
     ? openShiftIds(request.namespaceAnnotations ?? {})
     : { uid: PROXY_ID, gid: PROXY_ID }
@@ -112,10 +115,14 @@ function inject(
     proxyConfigs.annotated,
     values.global.proxy.holdApplicationUntilProxyStarts,
   )
+  const ordered = orderContainers(annotated, isFirst)
+  const isPlanned = values.pilot.cni.enabled && values.sidecarInjector.cniAnnotation
+  const planned: Read<Pod> = isPlanned ? withPlan(ordered, config) : good(ordered)
+  if (!planned.ok) return { kind: 'reject', problems: planned.problems, warnings }
   const accepted = acceptable({
     before: original,
     template,
-    pod: orderContainers(annotated, isFirst),
+    pod: planned.value,
     userMounts: facts.userJson.mounts,
   })
   if (!accepted.ok) return { kind: 'reject', problems: accepted.problems, warnings }

@@ -1,15 +1,10 @@
 /** How the lists and members of a pod are found when two pods are merged or compared. */
-import { isArray, isObject, type Json, type JsonObject } from '../json.ts'
+import { isArray, isObject, own, type Json, type JsonObject } from '../json.ts'
 import { POD_TYPES, type Field, type ObjectType } from './pod-fields.ts'
 
 /** The object type that a field holds, alone, in a list or in a map; nothing for scalars. */
 export function objectType(field: Field | undefined): ObjectType | undefined {
   return field === undefined || typeof field.of === 'string' ? undefined : field.of
-}
-
-/** A member that the object itself has: `constructor` and `__proto__` are names like any other. */
-export function own(object: JsonObject, name: string): Json | undefined {
-  return Object.hasOwn(object, name) ? object[name] : undefined
 }
 
 /** Sets a member of an object under construction, `__proto__` too. */

@@ -1,8 +1,7 @@
 /** Where containers stand: in which list, and in which order they start. */
 import { INIT_CONTAINER, PROXY_CONTAINER, VALIDATION_CONTAINER } from '../constants.ts'
-import { isArray, isObject, type JsonObject } from '../json.ts'
+import { isArray, isObject, own, type JsonObject } from '../json.ts'
 import type { Container, Pod } from '../k8s.ts'
-import { own } from './merge-keys.ts'
 
 /** Init container of older templates that lets the proxy dump core. */
 const CORE_DUMP_CONTAINER = 'enable-core-dump'

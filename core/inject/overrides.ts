@@ -22,10 +22,10 @@ import {
   STATUS_ANNOTATION,
   VALIDATION_CONTAINER,
 } from '../constants.ts'
-import { isArray, isObject, isSame, type Json, type JsonObject } from '../json.ts'
+import { isArray, isObject, isSame, own, type Json, type JsonObject } from '../json.ts'
 import type { Container, Pod, StringMap } from '../k8s.ts'
 import { bad, good, type Problem, type Read } from '../problem.ts'
-import { firstByName, own, without, withoutRivals } from './merge-keys.ts'
+import { firstByName, without, withoutRivals } from './merge-keys.ts'
 import { POD_TYPES } from './pod-fields.ts'
 import {
   containersIn,

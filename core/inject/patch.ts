@@ -1,5 +1,5 @@
 import jsonpatch from 'fast-json-patch'
-import { isArray, isObject, isSame, type Json } from '../json.ts'
+import { isArray, isObject, isSame, own, type Json } from '../json.ts'
 
 /** The operations of RFC 6902 that a patch of ours consists of. `path` is a JSON Pointer, RFC 6901. */
 export type Operation =
@@ -240,10 +240,6 @@ function pointsToNothing(operation: Operation): Error {
 
 function member(parent: Writable, key: string): Json | undefined {
   return Array.isArray(parent) ? parent[Number(key)] : own(parent, key)
-}
-
-function own<T>(map: Readonly<Record<string, T>>, key: string): T | undefined {
-  return Object.hasOwn(map, key) ? map[key] : undefined
 }
 
 /** A claim about the caller: whatever is patched came out of JSON or is about to become JSON. */

@@ -3,10 +3,10 @@
  * member, null deletes, lists of objects with a merge key merge item by item, other lists are
  * replaced, and `$patch`, `$retainKeys`, `$setElementOrder/…` and `$deleteFromPrimitiveList/…` steer.
  */
-import { isArray, isObject, isSame, type Json, type JsonObject } from '../json.ts'
+import { isArray, isObject, isSame, own, type Json, type JsonObject } from '../json.ts'
 import type { Pod } from '../k8s.ts'
 import { Refusal } from '../problem.ts'
-import { keyOf, objectType, own, put } from './merge-keys.ts'
+import { keyOf, objectType, put } from './merge-keys.ts'
 import { POD_TYPES, type Field, type ObjectType } from './pod-fields.ts'
 import { isPod, pointer, shown } from './pod-shape.ts'
 

@@ -2,9 +2,17 @@
  * JSON that must fit the Kubernetes API: rendered template overlays, and what users write as JSON in
  * annotations. Read with every problem, printed in the field order of the API.
  */
-import { goJson, isArray, isObject, sortedEntries, type Json, type JsonObject } from '../json.ts'
+import {
+  goJson,
+  isArray,
+  isObject,
+  own,
+  sortedEntries,
+  type Json,
+  type JsonObject,
+} from '../json.ts'
 import type { Read } from '../problem.ts'
-import { keyOf, own, put } from './merge-keys.ts'
+import { keyOf, put } from './merge-keys.ts'
 import { POD_TYPES, type Field, type ObjectType, type Scalar } from './pod-fields.ts'
 import { Place, WANTED } from './pod-shape.ts'
 import { canonicalQuantity } from './quantity.ts'

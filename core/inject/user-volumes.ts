@@ -1,7 +1,7 @@
 /** Volumes and mounts that users write into annotations, as the API server will judge them. */
-import { isArray, isObject, type Json, type JsonObject } from '../json.ts'
+import { isArray, isObject, own, type Json, type JsonObject } from '../json.ts'
 import type { Problem } from '../problem.ts'
-import { ALTERNATIVES, own } from './merge-keys.ts'
+import { ALTERNATIVES } from './merge-keys.ts'
 import { pointer } from './pod-shape.ts'
 import { readQuantity } from './quantity.ts'
 

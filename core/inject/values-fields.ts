@@ -25,10 +25,19 @@ export type Fields = {
 
 /** The fields of a tree of values. */
 export function fieldsOf(root: JsonObject, refuse: Refuse): Fields {
+  /** Maps that are none were told once: every field below them would tell it again. */
+  const told = new Set<string>()
   const get = (name: string): Json => {
     let value: Json = root
+    const way: string[] = []
     for (const key of name.split('.')) {
-      if (!isObject(value)) return null
+      if (!isObject(value)) {
+        const place = way.join('.')
+        if (value !== null && !told.has(place)) refuse(place, value, 'a map')
+        told.add(place)
+        return null
+      }
+      way.push(key)
       value = (Object.hasOwn(value, key) ? value[key] : undefined) ?? null
     }
     return value

@@ -2,7 +2,8 @@ import type { StringMap } from '../k8s.ts'
 import type { Problem, Read } from '../problem.ts'
 import { NAMES, PASSED_ON } from './annotation-labels.ts'
 import { isMore, readAmount } from './annotation-readers.ts'
-import { HEALTH, INJECTION, PROXY, TRAFFIC } from './annotation-rows.ts'
+import { HEALTH, INJECTION, PROXY } from './annotation-rows.ts'
+import { TRAFFIC } from './traffic-rows.ts'
 
 /** One annotation or label of a pod: what it takes and what it does. The words are Markdown. */
 export type AnnotationRow = {

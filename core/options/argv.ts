@@ -1,5 +1,10 @@
 import { printCidr, readCidrFlag } from '../cidrs.ts'
-import { LARGEST_OWNER_GROUPS, PROXY_ID } from '../constants.ts'
+import {
+  LARGEST_OWNER_GROUPS,
+  PROXY_ID,
+  REDIRECT_PLAN_DIGEST_ENV,
+  REDIRECT_PLAN_ENV,
+} from '../constants.ts'
 import type { Owner } from '../ids.ts'
 import { printPortRange, type PortRange } from '../ports.ts'
 import { good, type Problem, type Read } from '../problem.ts'
@@ -31,6 +36,8 @@ export type RunOptions = {
   readonly output: 'text' | 'json'
   readonly explain: boolean
   readonly dryRunFile?: string
+  /** The redirect plan as the pod carries it, and the digest that injection gave the pod for it. */
+  readonly guardedPlan?: { readonly text: string; readonly digest: string }
 }
 
 /** A command line and an environment, read. */
@@ -231,6 +238,7 @@ function readSettings(
   const binary = value('force-iptables-binary', read.oneOf('', 'nft', 'legacy'), '')
   const hostFacts = text('host-facts').text
   const dryRunFile = variable('DRY_RUN_FILE_PATH').text
+  const digest = variable(REDIRECT_PLAN_DIGEST_ENV).text
   const run: RunOptions = {
     dryRun: on('dry-run'),
     restoreFormat: on('restore-format'),
@@ -249,6 +257,7 @@ function readSettings(
     output: value('output', read.oneOf('text', 'json'), 'text'),
     explain: on('explain'),
     ...(dryRunFile !== '' && { dryRunFile }),
+    ...(digest !== '' && { guardedPlan: { text: variable(REDIRECT_PLAN_ENV).text, digest } }),
   }
   if (isV18 && run.nativeNftables) {
     const { path } = text('native-nftables')

@@ -1,4 +1,9 @@
-import { PROBE_PORT, PROXY_USER } from '../constants.ts'
+import {
+  PROBE_PORT,
+  PROXY_USER,
+  REDIRECT_PLAN_DIGEST_ENV,
+  REDIRECT_PLAN_ENV,
+} from '../constants.ts'
 
 /** What a flag's text is: how it is read, and whether it may stand without a value. */
 export type FlagKind = 'text' | 'switch' | 'port-number' | 'duration'
@@ -159,6 +164,12 @@ export const ENVIRONMENT = [
   ['ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR', '127.0.0.1/32', 'IPv4 range that counts as loopback'],
   ['ENVOY_USER', PROXY_USER, 'user whose uid is the default of --proxy-uid'],
   ['DRY_RUN_FILE_PATH', '', 'file that a dry run writes its text to as well'],
+  [REDIRECT_PLAN_ENV, '', 'with --run-validation: the redirect plan that the pod carries now'],
+  [
+    REDIRECT_PLAN_DIGEST_ENV,
+    '',
+    'SHA-256 that the plan must have, in hexadecimal; empty: any plan',
+  ],
 ] as const
 
 /** Flags of the `trace` command besides those that say which rules. */

@@ -26,7 +26,7 @@ t.test('requests as recorded', needData(), async (t) => {
     inject: injectPod,
     snapshot: () => ({
       config: config.value,
-      nativeSidecars: false,
+      isNative: () => false,
       annotationsOf: () => undefined,
     }),
     metrics: makeMetrics(new Registry()),

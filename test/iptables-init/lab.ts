@@ -100,7 +100,6 @@ export function makeLab(): Lab {
   const pod = `ipt-p-${id}`
   const world = `ipt-w-${id}`
   const lock = join(tmpdir(), `ipt-lock-${id}`)
-  const children: ChildProcess[] = []
   const ip = (...args: readonly string[]): void => {
     const { status, stderr } = spawnSync('ip', args, { encoding: 'utf8' })
     if (status !== 0) throw new Error(`ip ${args.join(' ')}: ${stderr}`)
@@ -140,6 +139,24 @@ export function makeLab(): Lab {
     'link set eth0 up',
     'link set eth1 up',
   ])
+  const places = makePlaces(pod, world, lock)
+  return {
+    ...places,
+    close: () => {
+      places.stop()
+      for (const name of [pod, world]) spawnSync('ip', ['netns', 'del', name])
+      rmSync(lock, { force: true })
+    },
+  }
+}
+
+/** Runs programs in two namespaces that are there; `lock` stands for the lock of the legacy backend. */
+export function makePlaces(
+  pod: string,
+  world: string,
+  lock: string,
+): Omit<Lab, 'close'> & { readonly stop: () => void } {
+  const children: ChildProcess[] = []
   const words = (
     place: 'pod' | 'world',
     file: string,
@@ -155,7 +172,7 @@ export function makeLab(): Lab {
   const env = (more: RunMore): NodeJS.ProcessEnv => {
     return { PATH: process.env['PATH'] ?? '', XTABLES_LOCKFILE: lock, ...more.env }
   }
-  const lab: Lab = {
+  return {
     pod,
     world,
     run: (place, file, args, more = {}) => {
@@ -175,13 +192,10 @@ export function makeLab(): Lab {
       children.push(child)
       return child
     },
-    close: () => {
+    stop: () => {
       for (const child of children) if (child.exitCode === null) child.kill('SIGKILL')
-      for (const name of [pod, world]) spawnSync('ip', ['netns', 'del', name])
-      rmSync(lock, { force: true })
     },
   }
-  return lab
 }
 
 function asUser(uid: number, gid: number): string[] {

@@ -17,7 +17,7 @@ export type Answer = { readonly port: number; readonly seen: string } | { readon
  * the listener is the proxy's user: the agent's answers are told by it.
  */
 export async function listen(
-  lab: Lab,
+  lab: Pick<Lab, 'start'>,
   place: 'pod' | 'world',
   ports: readonly number[],
 ): Promise<ChildProcess> {
@@ -30,7 +30,7 @@ export async function listen(
 
 /** Makes calls as a user and reports their answers in order. */
 export function callAs(
-  lab: Lab,
+  lab: Pick<Lab, 'run'>,
   place: 'pod' | 'world',
   who: { readonly uid: number; readonly gid: number },
   calls: readonly Call[],

@@ -86,7 +86,7 @@ t.test('both doors give the same pod', async (t) => {
     }
     const answer = answerReview(JSON.stringify(review), '/inject', injectPod, {
       config,
-      nativeSidecars: false,
+      isNative: () => false,
       annotationsOf: () => undefined,
     })
     const { response } = JSON.parse(answer.body) as {

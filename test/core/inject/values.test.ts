@@ -180,6 +180,20 @@ sidecarInjectorWebhook: {neverInjectSelector: [x], templates: {a: {}}, aliases: 
   })
 })
 
+t.test('something else where a map belongs is told once', async (t) => {
+  t.strictSame(readValues('v', 'global: 7\nsidecarInjectorWebhook: []\n', 'current'), {
+    ok: false,
+    problems: [
+      { path: 'v: global', got: '7', want: 'a map' },
+      { path: 'v: sidecarInjectorWebhook', got: '[]', want: 'a map' },
+    ],
+  })
+  const inside = readValues('v', 'global: {proxy: x}\n', 'current')
+  t.strictSame(!inside.ok && inside.problems, [
+    { path: 'v: global.proxy', got: '"x"', want: 'a map' },
+  ])
+})
+
 t.test('a document that is no map, and one that is no YAML', async (t) => {
   t.strictSame(readValues('v', '[1]', 'current'), {
     ok: false,
