@@ -1,7 +1,11 @@
-import type { InjectRequest } from '../core/inject/decision.ts'
+import type { Decision, InjectRequest } from '../core/inject/decision.ts'
 import { ownerOf, type Owner } from '../core/inject/owner.ts'
 import { readUrlEnvs } from '../core/inject/url-envs.ts'
+import { isObject } from '../core/json.ts'
 import type { StringMap } from '../core/k8s.ts'
+import { formatProblem } from '../core/problem.ts'
+import { happeningOf, isSurprising, type PodFate } from './events/reasons.ts'
+import type { Happening } from './events.ts'
 import type { Inject } from './injector.ts'
 import type { Outcome } from './metrics.ts'
 import { denial, readReview, writeReview } from './review.ts'
@@ -9,7 +13,8 @@ import { denial, readReview, writeReview } from './review.ts'
 /** What one request is answered from. Nothing here changes while it is answered. */
 export type Snapshot<Config> = {
   readonly config: Config
-  readonly nativeSidecars: boolean
+  /** Whether the proxy is a native sidecar, by the node that the pod is bound to, if any. */
+  readonly isNative: (nodeName: string | undefined) => boolean
   /** Annotations of a namespace, undefined when it is not known. */
   readonly annotationsOf: (namespace: string) => StringMap | undefined
 }
@@ -21,6 +26,8 @@ export type Answer = {
   readonly body: string
   readonly outcome: Outcome
   readonly facts: Facts
+  /** What a user should know of it; never of a dry run. */
+  readonly happening?: Happening
 }
 
 /** What the log tells about one request. */
@@ -53,36 +60,61 @@ export function answerReview<Config>(
   }
   const { review } = read
   const owner = ownerOf(review.pod['metadata'], review.namespace)
+  const workload = `${owner.kind}/${owner.name}`
   const facts: Facts = {
     uid: review.uid,
-    workload: `${owner.kind}/${owner.name}`,
+    workload,
     ...(owner.namespace === undefined ? {} : { namespace: owner.namespace }),
     ...(review.isDryRun ? { dryRun: true } : {}),
   }
+  const place = { namespace: review.namespace, workload, metadata: review.pod['metadata'] }
+  const toldOf = (fate: PodFate): Pick<Answer, 'happening'> => {
+    const happening = review.isDryRun ? undefined : happeningOf(fate, place)
+    return happening === undefined ? {} : { happening }
+  }
   try {
     const decision = inject(requestOf(review, owner, path, snapshot), snapshot.config)
-    const text = JSON.stringify(writeReview(review, decision))
     switch (decision.kind) {
-      case 'inject':
+      case 'inject': {
+        const text = JSON.stringify(writeReview(review, decision))
         return { status: 200, body: text, outcome: { kind: 'success' }, facts }
-      case 'skip':
+      }
+      case 'skip': {
+        const { reason, sentence } = decision
+        const body = JSON.stringify(writeReview(review, warned(decision)))
+        const outcome = { kind: 'skip', reason } as const
         return {
           status: 200,
-          body: text,
-          outcome: { kind: 'skip', reason: decision.reason },
+          body,
+          outcome,
           facts,
+          ...toldOf({ kind: 'skipped', reason, text: sentence }),
         }
+      }
       case 'reject': {
+        const body = JSON.stringify(writeReview(review, decision))
         const problems = decision.problems.map((problem) => problem.path).join(', ')
         const outcome = { kind: 'failure', reason: 'refused' } as const
-        return { status: 200, body: text, outcome, facts: { ...facts, problems } }
+        const text = decision.problems.map(formatProblem).join('; ')
+        const told = toldOf({ kind: 'refused', text })
+        return { status: 200, body, outcome, facts: { ...facts, problems }, ...told }
       }
     }
   } catch (err) {
-    const text = `sidecar-injector: a fault of its own, not of the pod: ${messageOf(err)}\n`
+    const text = messageOf(err)
+    const body = `sidecar-injector: a fault of its own, not of the pod: ${text}\n`
     const outcome = { kind: 'failure', reason: 'internal' } as const
-    return { status: 500, body: text, outcome, facts: { ...facts, err } }
+    const told = toldOf({ kind: 'failed', text })
+    return { status: 500, body, outcome, facts: { ...facts, err }, ...told }
   }
+}
+
+type Skip = Extract<Decision, { readonly kind: 'skip' }>
+
+/** Who creates a pod by hand is told at once that it gets no sidecar, where that is a surprise. */
+function warned(skip: Skip): Skip {
+  if (!isSurprising(skip.reason)) return skip
+  return { ...skip, warnings: [...skip.warnings, `no sidecar: ${skip.sentence}`] }
 }
 
 function requestOf<Config>(
@@ -96,12 +128,19 @@ function requestOf<Config>(
   return {
     pod: review.pod,
     owner,
-    nativeSidecars: snapshot.nativeSidecars,
+    nativeSidecars: snapshot.isNative(nodeNameOf(review.pod)),
     door: 'webhook',
     proxyEnvs: readUrlEnvs(path),
     ...(namespace === undefined ? {} : { namespace }),
     ...(annotations === undefined ? {} : { namespaceAnnotations: annotations }),
   }
+}
+
+/** Few pods are bound when they are created; those that are run on that node or nowhere. */
+function nodeNameOf(pod: InjectRequest['pod']): string | undefined {
+  const spec = isObject(pod) ? pod['spec'] : undefined
+  const name = isObject(spec) ? spec['nodeName'] : undefined
+  return typeof name === 'string' && name !== '' ? name : undefined
 }
 
 const LONGEST_MESSAGE = 500

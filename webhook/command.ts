@@ -11,16 +11,33 @@ const FLAGS: readonly (readonly [flags: string, says: string])[] = [
   ['--tls-cert-file <file>', 'certificate with its chain, PEM, read again when it changes'],
   ['--tls-key-file <file>', 'key of the certificate, PEM, read again when it changes'],
   ['--self-signed', 'make a CA and a certificate in memory, for one machine'],
-  ['--ca-file <file>', 'with --self-signed: write the CA there, for those who call'],
+  [
+    '--own-ca-secret [name]',
+    'keep a CA in this Secret (default name: sidecar-injector-ca[-revision])',
+  ],
+  ['--ca-file <file>', 'the CA: written there with --self-signed, else published as caBundle'],
+  ['--ca-rotation-delay <seconds>', 'time for API servers to see a new caBundle (default: 60)'],
+  ['--lease-duration <seconds>', 'how long a dead leader keeps others waiting (default: 15)'],
+  ['--service <name>', 'Service whose names are in the certificate (default: sidecar-injector)'],
+  ['--client-ca-file <file>', 'CAs of those who may call, PEM, read again when it changes'],
+  ['--client-name <names>', 'names of those who may call, comma separated (default: any)'],
   ['--meshConfigFile <file>', 'MeshConfig, YAML, read again when it changes'],
   ['--valuesFile <file>', 'Helm values, YAML or JSON, read again when it changes'],
   ['--injectConfigFile <file>', 'policy, selectors and templates, read again when it changes'],
   ['--namespacesFile <file>', 'List of Namespace objects whose annotations matter'],
-  ['--config-from-cluster', 'read the configuration from ConfigMaps (not there yet)'],
-  ['--kubeconfig <file>', 'how to reach the cluster (not there yet)'],
+  ['--config-from-cluster', 'read what no file gives from the cluster, and follow it there'],
+  ['--kubeconfig <file>', 'how to reach the cluster (default: the account of the pod)'],
+  ['--context <name>', 'the same, by this context of the kubeconfig'],
+  ['--istioNamespace <name>', 'of the ConfigMaps (default: POD_NAMESPACE, else istio-system)'],
+  ['--meshConfigMapName <name>', 'ConfigMap of the mesh (default: istio[-revision])'],
+  ['--injectConfigMapName <name>', 'the other (default: istio-sidecar-injector[-revision])'],
   ['-r, --revision <name>', 'revision of this injector (default: "", the default revision)'],
   ['--istio-version <version>', 'templates, values and mesh of: current, 1.17, 1.8'],
   ['--drain-delay <seconds>', 'time between losing readiness and closing the port (default: 0)'],
+  ['--max-requests <number>', 'requests under way; more are told to try again (default: 2000)'],
+  ['--max-connections <number>', 'connections; more are closed at once (default: 4000)'],
+  ['--max-body-memory <MiB>', 'held by bodies of all requests under way (default: 64)'],
+  ['--events <boolean>', 'write Events (default: true where other flags ask the cluster)'],
   ['--log-level <level>', 'debug, info, warn, error or silent (default: info)'],
 ]
 
@@ -47,7 +64,9 @@ export function webhookCommand(): Command {
     const fixed = { istioVersion, revision, platform, compliancePolicy, digest }
     const started = await startWebhook(config.value, {
       inject: injectPod,
+      version: command.parent?.version() ?? '',
       readConfig: (sources) => readInjectConfig({ ...sources, ...fixed }),
+      withProxyConfigs: (snapshot, proxyConfigs) => ({ ...snapshot, proxyConfigs }),
       warningsOf: (snapshot) => snapshot.warnings,
     })
     if (!started.ok) throw new Refusal(started.problems)

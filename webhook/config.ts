@@ -1,9 +1,13 @@
+import type { ConfigMapPlace } from '../cluster/config-maps.ts'
+import type { ConnectFlags } from '../cluster/connect.ts'
+import { readNativeMode, type NativeMode } from '../core/inject/native.ts'
 import type { IstioVersion } from '../core/inject/values.ts'
 import type { Problem, Read } from '../core/problem.ts'
+import { readCertificateFlags, type CertificateChoice } from './certificate-flags.ts'
+import { clusterOf, placesOf, refuseClusterFlags } from './cluster-flags.ts'
+import { LIMITS, type Limits } from './limits.ts'
 import { LOG_LEVELS } from './logging.ts'
 import type { ConfigFiles } from './source.ts'
-import { hostsOf } from './tls/authority.ts'
-import type { KeyPairFiles } from './tls/reload.ts'
 
 /** The flags as commander hands them over, all texts. */
 export type Flags = {
@@ -13,63 +17,71 @@ export type Flags = {
   readonly tlsKeyFile?: string
   readonly caFile?: string
   readonly selfSigned?: true
+  readonly ownCaSecret?: string | true
+  readonly caRotationDelay?: string
+  readonly leaseDuration?: string
+  readonly service?: string
+  readonly clientCaFile?: string
+  readonly clientName?: string
   readonly meshConfigFile?: string
   readonly valuesFile?: string
   readonly injectConfigFile?: string
   readonly namespacesFile?: string
   readonly configFromCluster?: true
   readonly kubeconfig?: string
+  readonly context?: string
+  readonly istioNamespace?: string
+  readonly meshConfigMapName?: string
+  readonly injectConfigMapName?: string
   readonly revision?: string
   readonly istioVersion?: string
   readonly monitoringPort?: string
   readonly drainDelay?: string
+  readonly maxRequests?: string
+  readonly maxConnections?: string
+  readonly maxBodyMemory?: string
+  readonly events?: string
   readonly logLevel?: string
 }
 
 /** Everything that the webhook is started with. */
-export type Config = {
+export type Config = CertificateChoice & {
   /** TCP port, 0 for any that is free. */
   readonly port: number
   readonly monitoringPort: number
   /** Address to listen on; undefined for all of this machine's. */
   readonly address: string | undefined
-  readonly certificate: CertificateSource
   readonly files: ConfigFiles
+  /** ConfigMaps that say what no file says; undefined where the configuration is in files alone. */
+  readonly configMaps: readonly ConfigMapPlace[] | undefined
+  /** How to reach a cluster; undefined where nothing needs one. */
+  readonly cluster: ConnectFlags | undefined
   readonly namespacesFile: string | undefined
+  /** Where this runs: namespace of the Service, and of what is kept in a cluster. */
+  readonly podNamespace: string
   /** Empty for the default revision. */
   readonly revision: string
   readonly istioVersion: IstioVersion
-  readonly nativeSidecars: boolean
+  readonly nativeMode: NativeMode
   readonly platform: string
   readonly compliancePolicy: string
   /** Milliseconds between the moment when readiness goes and the one when the port closes. */
   readonly drainMs: number
+  /** How much may be under way. */
+  readonly limits: Pick<Limits, 'requests' | 'connections' | 'heldBytes'>
+  /** Whether Events are written; there is a cluster then. */
+  readonly hasEvents: boolean
   readonly logLevel: string
 }
 
-/** Where the served certificate comes from. */
-export type CertificateSource =
-  | { readonly from: 'files'; readonly files: KeyPairFiles }
-  | {
-      readonly from: 'own-ca'
-      /** DNS names and addresses in the certificate. */
-      readonly hosts: readonly string[]
-      /** Where to write the CA for those who call. */
-      readonly caFile: string | undefined
-    }
-
 const ISTIO_VERSIONS: readonly IstioVersion[] = ['current', '1.17', '1.8']
-
-/** Names of the Service in front of the webhook, where nothing says otherwise. */
-const SERVICE = 'sidecar-injector'
-const SERVICE_NAMESPACE = 'istio-system'
 
 /** Reads flags and environment; all that is wrong is reported together. */
 export function readConfig(
   flags: Flags,
   env: Readonly<Record<string, string | undefined>>,
 ): Read<Config> {
-  const problems: Problem[] = refuseCluster(flags)
+  const problems: Problem[] = refuseClusterFlags(flags)
   const keep = <T>(read: Read<T>, otherwise: T): T => {
     if (read.ok) return read.value
     problems.push(...read.problems)
@@ -81,6 +93,18 @@ export function readConfig(
     0,
   )
   const seconds = keep(readNumber('--drain-delay', flags.drainDelay ?? '0', MOST_SECONDS), 0)
+  const limit = (flag: string, text: string | undefined, otherwise: number): number =>
+    keep(readNumber(flag, text ?? String(otherwise), MOST_LIMIT, 1), 1)
+  const limits = {
+    requests: limit('--max-requests', flags.maxRequests, LIMITS.requests),
+    connections: limit('--max-connections', flags.maxConnections, LIMITS.connections),
+    heldBytes: MIB * limit('--max-body-memory', flags.maxBodyMemory, LIMITS.heldBytes / MIB),
+  }
+  const cluster = clusterOf(flags)
+  const events = keep(
+    readWord('--events', flags.events ?? String(cluster !== undefined), BOOLEANS),
+    'false',
+  )
   const logLevel = keep(readWord('--log-level', flags.logLevel ?? 'info', LOG_LEVELS), 'info')
   const istioVersion = keep(
     readWord('--istio-version', flags.istioVersion ?? 'current', ISTIO_VERSIONS),
@@ -89,7 +113,11 @@ export function readConfig(
   const native = env['ENABLE_NATIVE_SIDECARS'] ?? ''
   const word = keep(readWord('ENABLE_NATIVE_SIDECARS', native || 'auto', NATIVE), 'auto')
   const address = flags.address === 'localhost' ? '127.0.0.1' : flags.address
-  const certificate = readCertificate(flags, hosts(address, env['POD_NAMESPACE']))
+  const podNamespace = env['POD_NAMESPACE'] ?? POD_NAMESPACE
+  const certificate = readCertificateFlags(
+    { ...flags, ...(address === undefined ? {} : { address }) },
+    podNamespace,
+  )
   if (!certificate.ok) problems.push(...certificate.problems)
   if (!certificate.ok || problems.length > 0) return { ok: false, problems }
   return {
@@ -98,33 +126,43 @@ export function readConfig(
       port,
       monitoringPort,
       address,
-      certificate: certificate.value,
+      ...certificate.value,
       files: {
         ...(flags.meshConfigFile === undefined ? {} : { mesh: flags.meshConfigFile }),
         ...(flags.valuesFile === undefined ? {} : { values: flags.valuesFile }),
         ...(flags.injectConfigFile === undefined ? {} : { injectConfig: flags.injectConfigFile }),
       },
+      configMaps: placesOf(flags, env['POD_NAMESPACE']),
+      cluster,
       namespacesFile: flags.namespacesFile,
+      podNamespace,
       revision: flags.revision ?? '',
       istioVersion,
-      // Without a cluster no node is known, and a node that is not known may be too old.
-      nativeSidecars: word === 'true',
+      nativeMode: readNativeMode(word),
       platform: env['PLATFORM'] ?? '',
       compliancePolicy: env['COMPLIANCE_POLICY'] ?? '',
       drainMs: seconds * 1000,
+      limits,
+      hasEvents: events === 'true',
       logLevel,
     },
   }
 }
 
+/** Where this runs, where nothing says otherwise. */
+const POD_NAMESPACE = 'istio-system'
+
 const MOST_PORT = 65_535
 const MOST_SECONDS = 3600
+const MOST_LIMIT = 99_999
+const MIB = 1024 * 1024
+const BOOLEANS = ['true', 'false'] as const
 const NATIVE = ['true', 'false', 'auto'] as const
 
-function readNumber(path: string, text: string, most: number): Read<number> {
+function readNumber(path: string, text: string, most: number, least = 0): Read<number> {
   const number = /^\d{1,5}$/.test(text) ? Number(text) : -1
-  if (number >= 0 && number <= most) return { ok: true, value: number }
-  const want = `a whole number from 0 to ${String(most)}`
+  if (number >= least && number <= most) return { ok: true, value: number }
+  const want = `a whole number from ${String(least)} to ${String(most)}`
   return { ok: false, problems: [{ path, got: text, want }] }
 }
 
@@ -132,42 +170,4 @@ function readWord<T extends string>(path: string, text: string, words: readonly 
   const word = words.find((one) => one === text)
   if (word !== undefined) return { ok: true, value: word }
   return { ok: false, problems: [{ path, got: text, want: `one of ${words.join(', ')}` }] }
-}
-
-function readCertificate(flags: Flags, names: readonly string[]): Read<CertificateSource> {
-  const { tlsCertFile: cert, tlsKeyFile: key, caFile, selfSigned } = flags
-  const problems: Problem[] = []
-  const refuse = (path: string, got: string, want: string): void => {
-    problems.push({ path, got, want })
-  }
-  if (selfSigned === true) {
-    if (cert !== undefined) refuse('--tls-cert-file', cert, 'this flag or --self-signed')
-    if (key !== undefined) refuse('--tls-key-file', key, 'this flag or --self-signed')
-    if (problems.length > 0) return { ok: false, problems }
-    return { ok: true, value: { from: 'own-ca', hosts: names, caFile } }
-  }
-  if (caFile !== undefined) {
-    refuse('--ca-file', caFile, '--self-signed with it: the caBundle is not written yet')
-  }
-  if (cert === undefined) refuse('--tls-cert-file', '', 'a file, or --self-signed instead')
-  if (key === undefined) refuse('--tls-key-file', '', 'a file, or --self-signed instead')
-  if (problems.length > 0 || cert === undefined || key === undefined) return { ok: false, problems }
-  return { ok: true, value: { from: 'files', files: { cert, key } } }
-}
-
-function hosts(address: string | undefined, namespace: string | undefined): readonly string[] {
-  const names = hostsOf(SERVICE, namespace ?? SERVICE_NAMESPACE)
-  const isOne = address !== undefined && address !== '0.0.0.0' && address !== '::'
-  return isOne && !names.includes(address) ? [...names, address] : names
-}
-
-/** Flags that name a cluster, which the webhook does not read yet: better refused than ignored. */
-function refuseCluster(flags: Flags): Problem[] {
-  const want = '--meshConfigFile, --valuesFile and --injectConfigFile: a cluster is not read yet'
-  return [
-    ...(flags.configFromCluster === true ? [{ path: '--config-from-cluster', got: '', want }] : []),
-    ...(flags.kubeconfig === undefined
-      ? []
-      : [{ path: '--kubeconfig', got: flags.kubeconfig, want }]),
-  ]
 }

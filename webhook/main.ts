@@ -1,21 +1,31 @@
+import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { collectDefaultMetrics, Registry } from 'prom-client'
+import { makeApi } from '../cluster/api.ts'
+import { connect } from '../cluster/connect.ts'
 import { good, type Read } from '../core/problem.ts'
 import type { Config } from './config.ts'
+import { startDuties } from './duties.ts'
+import { makeEvents, NO_EVENTS, type Events } from './events.ts'
 import type { Inject } from './injector.ts'
 import { listenOn } from './listen.ts'
 import { makeMetrics } from './metrics.ts'
 import { buildMonitoring } from './monitoring.ts'
 import { combine, type Readiness } from './readiness.ts'
+import type { Readers } from './open-injection.ts'
+import { NotReady } from './refusals.ts'
 import { rehearsed } from './rehearsal.ts'
-import { buildServer, serveCertificate, type WebhookServer } from './server.ts'
-import { checkSources, openSources, snapshotOf, type LiveSources, type Readers } from './sources.ts'
+import { buildServer, type WebhookServer } from './server.ts'
+import { keepServing } from './serving.ts'
+import { checkSources, openSources, type LiveSources } from './sources.ts'
 
 /** What the webhook is made of besides its flags. */
 export type Parts<Injection> = Readers<Injection> & {
   readonly inject: Inject<Injection>
   /** Where log lines go; standard output by default. */
   readonly stream?: { readonly write: (line: string) => void }
+  /** Of this program, for the metrics. */
+  readonly version?: string
   /** Milliseconds for requests under way once the port is closed. */
   readonly hardStopMs?: number
 }
@@ -31,7 +41,10 @@ export type Running = {
 /** Below the 30 s that a pod is given to end, with room for the drain delay before it. */
 const HARD_STOP_MS = 20_000
 
-/** Starts both servers, or says what is wrong with the files or ports that they need. */
+/**
+ * Starts both servers, or says what is wrong with the files or ports that they need. Throws a Refusal
+ * where the flags name a cluster and there are no credentials for it.
+ */
 export async function startWebhook<Injection>(
   config: Config,
   parts: Parts<Injection>,
@@ -39,6 +52,12 @@ export async function startWebhook<Injection>(
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const metrics = makeMetrics(registry)
+  metrics.built({
+    version: parts.version ?? '',
+    istio_version: config.istioVersion,
+    revision: config.revision,
+    node: process.version,
+  })
   const phase = { isDraining: false }
   const readiness = (): Readiness => {
     const drain = phase.isDraining ? 'this replica is stopping' : 'no'
@@ -49,29 +68,54 @@ export async function startWebhook<Injection>(
   const app: WebhookServer = buildServer<Injection>({
     inject: parts.inject,
     // Called only while listening, when the sources below are open.
-    snapshot: () => snapshotOf(sources, config.nativeSidecars),
+    snapshot: () => {
+      const snapshot = sources.injection.current()
+      if (snapshot === undefined) throw new NotReady()
+      return snapshot
+    },
     metrics,
     readiness,
     isDraining: () => phase.isDraining,
+    record: (happening) => {
+      events.record(happening)
+    },
+    limits: config.limits,
+    clients: config.clients,
     logger: { level: config.logLevel, ...(stream === undefined ? {} : { stream }) },
   })
+  const api = config.cluster === undefined ? undefined : makeApi(await connect(config.cluster))
+  const events: Events =
+    api === undefined || !config.hasEvents
+      ? NO_EVENTS
+      : makeEvents(api, hostname(), {
+          counted: metrics.eventCounted,
+          failed: (why) => {
+            app.log.warn({ why }, 'Events are not taken')
+          },
+        })
+  const cluster = api && { api, log: app.log, metrics, events }
   const opened: Read<LiveSources<Injection>> = await openSources(
     config,
     { ...parts, readConfig: rehearsed(parts.readConfig, parts.inject) },
     app.log,
     metrics,
+    cluster,
   )
-  if (!opened.ok) return opened
+  if (!opened.ok) {
+    await events.close()
+    api?.close()
+    return opened
+  }
   const sources = opened.value
-  serveCertificate(app, sources.certificate.current().pair)
-  sources.certificate.onChange(({ pair }) => {
-    serveCertificate(app, pair)
-  })
+  const serving = keepServing(app, sources)
+  const duties = startDuties(config, sources, cluster)
   const monitoring = buildMonitoring({ registry, readiness, logger: app.log })
   const close = async (): Promise<void> => {
     await closeWithin(app, parts.hardStopMs ?? HARD_STOP_MS)
     await monitoring.close()
-    for (const source of Object.values(sources)) source.close()
+    await duties.close()
+    for (const source of [serving, ...Object.values(sources)]) source.close()
+    api?.close()
   }
 
   const { address } = config
@@ -89,6 +133,8 @@ export async function startWebhook<Injection>(
     stop: async (why) => {
       app.log.info({ why, drainMs: config.drainMs }, 'webhook stopping')
       phase.isDraining = true
+      // Another one takes over at once, not after the time of a lease.
+      void duties.close()
       await sleep(config.drainMs)
       await close()
       app.log.info('webhook stopped')

@@ -1,5 +1,5 @@
 import type { Source } from '../core/inject/config.ts'
-import { isArray, isObject } from '../core/json.ts'
+import { isArray, isObject, type JsonObject } from '../core/json.ts'
 import type { StringMap } from '../core/k8s.ts'
 import type { Problem, Read } from '../core/problem.ts'
 import { readYaml } from '../core/yaml.ts'
@@ -24,7 +24,7 @@ export function readNamespaces(source: Source): Read<Namespaces> {
     const metadata = isNamespace ? item['metadata'] : undefined
     const name = isObject(metadata) ? metadata['name'] : undefined
     if (isObject(metadata) && typeof name === 'string' && name !== '') {
-      namespaces.set(name, textsOf(metadata['annotations']))
+      namespaces.set(name, annotationsOf(metadata))
     } else {
       const path = `${source.path}: /items/${String(index)}`
       problems.push({ path, got: 'something else', want: 'a Namespace with a name' })
@@ -33,7 +33,8 @@ export function readNamespaces(source: Source): Read<Namespaces> {
   return problems.length === 0 ? { ok: true, value: namespaces } : { ok: false, problems }
 }
 
-function textsOf(annotations: unknown): StringMap {
+/** The annotations in the metadata of an object; those that are no texts are left out. */
+export function annotationsOf({ annotations }: JsonObject): StringMap {
   if (!isObject(annotations)) return {}
   const texts = Object.entries(annotations).flatMap(([key, value]) =>
     typeof value === 'string' ? [[key, value] as const] : [],

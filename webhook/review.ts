@@ -1,7 +1,8 @@
 import type { Decision } from '../core/inject/decision.ts'
 import { diff, isApplicable, type Operation } from '../core/inject/patch.ts'
 import { isArray, isObject, type Json, type JsonObject } from '../core/json.ts'
-import { bad, formatProblem, good, type Problem, type Read } from '../core/problem.ts'
+import type { Pod } from '../core/k8s.ts'
+import { bad, formatProblem, good, visible, type Problem, type Read } from '../core/problem.ts'
 
 /** The versions of AdmissionReview that are read; an answer has the version of its question. */
 export const REVIEW_VERSIONS = ['admission.k8s.io/v1', 'admission.k8s.io/v1beta1'] as const
@@ -84,26 +85,41 @@ export function writeReview(review: Review, decision: Decision): JsonObject {
     case 'reject':
       return denial(review, decision.problems, decision.warnings)
     case 'skip':
-      return answer(review, { allowed: true }, decision.warnings)
-    case 'inject': {
-      const operations = diff(decision.before, decision.pod)
-      if (operations.length === 0) return answer(review, { allowed: true }, decision.warnings)
-      checkPatch(review, decision, operations)
-      const patch = Buffer.from(JSON.stringify(operations)).toString('base64')
-      const verdict = { allowed: true, patch, patchType: 'JSONPatch' }
-      return answer(review, verdict, decision.warnings)
-    }
+      return answer(review, patched(review, decision.cleaned), decision.warnings)
+    case 'inject':
+      return answer(review, patched(review, decision), decision.warnings)
   }
+}
+
+/** A pod as it came, and as it is to be. */
+type Change = { readonly before: Pod; readonly pod: Pod }
+
+/** The verdict that lets a pod in, with what is to be changed. */
+function patched(review: Review, change: Change | undefined): JsonObject {
+  const operations = change === undefined ? [] : diff(change.before, change.pod)
+  if (change === undefined || operations.length === 0) return { allowed: true }
+  checkPatch(review, change, operations)
+  const patch = Buffer.from(JSON.stringify(operations)).toString('base64')
+  return { allowed: true, patch, patchType: 'JSONPatch' }
 }
 
 function answer(id: ReviewId, verdict: JsonObject, warnings: readonly string[]): JsonObject {
   const { apiVersion, uid } = id
-  const shown = warnings.length === 0 ? {} : { warnings: warnings.map(shorten) }
+  const shown = warnings.length === 0 ? {} : { warnings: bounded(warnings) }
   return { apiVersion, kind: 'AdmissionReview', response: { uid, ...verdict, ...shown } }
 }
 
-/** The API server cuts a warning here too (admission/v1, AdmissionResponse.warnings). */
+/** Characters of one warning, and how many of those fit: the API server cuts and drops at the same places. */
 const LONGEST_WARNING = 256
+const MOST_WARNINGS = 4096 / LONGEST_WARNING
+
+/** Warnings as they may be sent: on one line each, not too long, not too many. */
+function bounded(warnings: readonly string[]): readonly string[] {
+  const shown = warnings.map(visible).map(shorten)
+  if (shown.length <= MOST_WARNINGS) return shown
+  const kept = shown.slice(0, MOST_WARNINGS - 1)
+  return [...kept, `and ${String(shown.length - kept.length)} more warnings`]
+}
 
 function shorten(warning: string): string {
   return warning.length <= LONGEST_WARNING ? warning : `${warning.slice(0, LONGEST_WARNING - 1)}…`

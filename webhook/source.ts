@@ -1,7 +1,10 @@
 import type { Source } from '../core/inject/config.ts'
-import type { Problem, Read } from '../core/problem.ts'
+import { good, type Problem, type Read } from '../core/problem.ts'
 import { readFiles, watchFiles, type FileTexts, type Watch } from './files.ts'
 import type { ReadConfig, Sources } from './injector.ts'
+import { keepLastGood, readGuarded, type Report } from './last-good.ts'
+
+export type { Report } from './last-good.ts'
 
 /** A value that may be replaced while the process runs. Who takes `current()` keeps one snapshot. */
 export type Live<T> = {
@@ -17,12 +20,6 @@ export type LiveFiles<T> = Live<T> &
     readonly problems: () => readonly Problem[]
   }
 
-/** Who is told about each reading, the first one included: taken, or refused for these problems. */
-export type Report<T> = {
-  readonly taken: (value: T) => void
-  readonly refused: (problems: readonly Problem[]) => void
-}
-
 /** The files of the configuration by their flags; one not given is built in. */
 export type ConfigFiles = {
   readonly mesh?: string
@@ -37,15 +34,12 @@ export async function watchConfig<Config>(
   report: Report<Config>,
   pollMs?: number,
 ): Promise<Read<LiveFiles<Config>>> {
-  const { mesh, values, injectConfig } = files
-  const paths = [mesh, values, injectConfig].filter((path) => path !== undefined)
-  return watchLive(paths, (texts) => read(sort(files, texts)), report, pollMs)
+  return watchLive(pathsOf(files), (texts) => read(sort(files, texts)), report, pollMs)
 }
 
 /**
  * Reads files and goes on reading them. The first texts must be right; later ones replace the value
- * when `read` takes them and are reported when not. A value that throws in `read` is a bug of ours
- * and is treated like a refused one, because the last good value still serves.
+ * when `read` takes them and are reported when not.
  */
 export async function watchLive<T>(
   paths: readonly string[],
@@ -57,44 +51,27 @@ export async function watchLive<T>(
   const first = readAll(known, read)
   if (!first.ok) return first
   report.taken(first.value)
-  const listeners: ((value: T) => void)[] = []
-  let current = first.value
-  let problems: readonly Problem[] = []
+  const kept = keepLastGood<T, T>(report, first.value)
   const take = (found: FileTexts): void => {
-    const next = readAll(found, read)
-    problems = next.ok ? [] : next.problems
-    if (!next.ok) {
-      report.refused(problems)
-      return
-    }
-    current = next.value
-    report.taken(current)
-    for (const listener of listeners) listener(current)
+    kept.offer(readAll(found, read))
   }
-  const watch = watchFiles(paths, known, take, pollMs)
-  return {
-    ok: true,
-    value: {
-      current: () => current,
-      onChange: (listener) => void listeners.push(listener),
-      problems: () => problems,
-      close: watch.close,
-    },
-  }
+  const { close } = watchFiles(paths, known, take, pollMs)
+  return good({ ...kept, close })
 }
 
 function readAll<T>(found: FileTexts, read: (texts: readonly Source[]) => Read<T>): Read<T> {
   if (found.problems.length > 0) return { ok: false, problems: found.problems }
-  try {
-    return read(found.texts)
-  } catch (error) {
-    const got = error instanceof Error ? error.message : String(error)
-    const path = found.texts.map((text) => text.path).join(', ')
-    return { ok: false, problems: [{ path, got, want: 'texts that can be read' }] }
-  }
+  const path = found.texts.map((text) => text.path).join(', ')
+  return readGuarded(path, () => read(found.texts))
 }
 
-function sort(files: ConfigFiles, texts: readonly Source[]): Sources {
+/** The paths of the files that were given. */
+export function pathsOf({ mesh, values, injectConfig }: ConfigFiles): readonly string[] {
+  return [mesh, values, injectConfig].filter((path) => path !== undefined)
+}
+
+/** The texts by what they say. */
+export function sort(files: ConfigFiles, texts: readonly Source[]): Sources {
   const named = (name: keyof ConfigFiles): Sources => {
     const found = texts.find((text) => text.path === files[name])
     return found === undefined ? {} : { [name]: found }

@@ -1,145 +1,86 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { formatProblem, good, type Read } from '../core/problem.ts'
-import type { Snapshot } from './answer.ts'
-import type { CertificateSource, Config } from './config.ts'
-import type { ReadConfig } from './injector.ts'
-import type { Metrics, ReloadedThing } from './metrics.ts'
-import { readNamespaces, type Namespaces } from './namespaces.ts'
+import { good, type Problem, type Read } from '../core/problem.ts'
+import { checkCertificate, openCertificate, type Certificate } from './certificate.ts'
+import type { Config } from './config.ts'
+import type { Watch } from './files.ts'
+import type { ClusterDeps } from './from-cluster/watched.ts'
+import type { Injection } from './injection.ts'
+import type { Metrics } from './metrics.ts'
+import { openInjection, type Readers } from './open-injection.ts'
 import type { Check } from './readiness.ts'
-import { watchConfig, watchLive, type LiveFiles, type Report } from './source.ts'
-import { makeThrowaway, publishFile } from './tls/authority.ts'
-import { certify, watchKeyPair, type Certified } from './tls/reload.ts'
+import { reporter } from './reporter.ts'
+import { watchLive, type LiveFiles, type Report } from './source.ts'
+import type { Certified } from './tls/reload.ts'
+import { readBundle, type Bundle } from './tls/verify.ts'
 
-/** Everything that is read from files and may be replaced while the webhook runs. */
-export type LiveSources<Injection> = {
-  readonly config: LiveFiles<Injection>
-  readonly namespaces: LiveFiles<Namespaces>
-  readonly certificate: LiveFiles<Certified>
+/** Everything that is read and may be replaced while the webhook runs. */
+export type LiveSources<T> = {
+  readonly injection: Injection<T>
+  readonly certificate: Certificate
+  /** The CA that the leader publishes, where it is in a file that somebody keeps. */
+  readonly caFile: LiveFiles<Bundle | undefined>
+  /** What certificates of callers are verified with; undefined where everybody may call. */
+  readonly clientCas: LiveFiles<Bundle | undefined>
 }
 
-/** How the configuration of the injection is read, and what it wants to be told about it. */
-export type Readers<Injection> = {
-  readonly readConfig: ReadConfig<Injection>
-  /** What of a configuration was read but has no effect, each a sentence. */
-  readonly warningsOf: (config: Injection) => readonly string[]
-  /** Milliseconds between two looks at the files. */
-  readonly pollMs?: number
-}
-
-/** Reads all files for the first time and begins to watch them. */
-export async function openSources<Injection>(
+/** Reads everything for the first time and begins to watch it; what the cluster lacks is waited for. */
+export async function openSources<T>(
   flags: Config,
-  readers: Readers<Injection>,
+  readers: Readers<T>,
   log: FastifyBaseLogger,
   metrics: Metrics,
-): Promise<Read<LiveSources<Injection>>> {
-  const { readConfig, warningsOf, pollMs } = readers
-  const config = await watchConfig(
-    flags.files,
-    readConfig,
-    reporter<Injection>('config', log, metrics, (taken) => {
-      for (const warning of warningsOf(taken)) log.warn({ warning }, 'configuration')
-    }),
-    pollMs,
-  )
-  if (!config.ok) return config
-  const { namespacesFile } = flags
-  const namespaces = await watchLive<Namespaces>(
-    namespacesFile === undefined ? [] : [namespacesFile],
-    ([source]) => (source === undefined ? good(new Map()) : readNamespaces(source)),
-    reporter('namespaces', log, metrics),
-    pollMs,
-  )
-  if (!namespaces.ok) {
-    config.value.close()
-    return namespaces
+  cluster: ClusterDeps | undefined,
+): Promise<Read<LiveSources<T>>> {
+  const injection = await openInjection(flags, readers, log, metrics, cluster)
+  if (!injection.ok) return injection
+  const opened: Watch[] = [injection.value]
+  const fail = (problems: readonly Problem[]): Read<LiveSources<T>> => {
+    for (const one of opened) one.close()
+    return { ok: false, problems }
   }
   const report = reporter<Certified>('certificate', log, metrics, ({ notAfter }) => {
     metrics.certificateExpires(notAfter)
   })
-  const certificate = await openCertificate(flags.certificate, report, pollMs)
-  if (!certificate.ok) {
-    config.value.close()
-    namespaces.value.close()
-    return certificate
+  const certificate = await openCertificate(flags.certificate, {
+    report,
+    metrics,
+    cluster,
+    namespace: flags.podNamespace,
+    ...(readers.pollMs === undefined ? {} : { pollMs: readers.pollMs }),
+  })
+  if (!certificate.ok) return fail(certificate.problems)
+  opened.push(certificate.value)
+  const openFile = (what: 'ca-file' | 'client-ca-file', file: string | undefined) => {
+    return openBundle(file, reporter<Bundle | undefined>(what, log, metrics), readers.pollMs)
   }
+  const published = flags.certificate.from === 'files' ? flags.certificate.caFile : undefined
+  const caFile = await openFile('ca-file', published)
+  if (!caFile.ok) return fail(caFile.problems)
+  opened.push(caFile.value)
+  const clientCas = await openFile('client-ca-file', flags.clients?.file)
+  if (!clientCas.ok) return fail(clientCas.problems)
   return good({
-    config: config.value,
-    namespaces: namespaces.value,
+    injection: injection.value,
     certificate: certificate.value,
+    caFile: caFile.value,
+    clientCas: clientCas.value,
   })
 }
 
-/** What one request is answered from. */
-export function snapshotOf<Injection>(
-  sources: LiveSources<Injection>,
-  nativeSidecars: boolean,
-): Snapshot<Injection> {
-  const namespaces = sources.namespaces.current()
-  return {
-    config: sources.config.current(),
-    nativeSidecars,
-    annotationsOf: (namespace) => namespaces.get(namespace),
+/** Certificates to trust, kept up to date with their file; without a file there are none. */
+async function openBundle(
+  file: string | undefined,
+  report: Report<Bundle | undefined>,
+  pollMs: number | undefined,
+): Promise<Read<LiveFiles<Bundle | undefined>>> {
+  if (file === undefined) {
+    const nobody = { taken: () => undefined, refused: () => undefined }
+    return watchLive<Bundle | undefined>([], () => good(undefined), nobody)
   }
+  return watchLive([file], ([found]) => readBundle(file, found?.text ?? ''), report, pollMs)
 }
 
 /** What readiness says about the sources; a refused update does not make the last good one bad. */
 export function checkSources(sources: LiveSources<unknown>, now: Date): readonly Check[] {
-  const { notAfter } = sources.certificate.current()
-  const expiry = `valid until ${notAfter.toISOString()}`
-  return [
-    { name: 'config', isReady: true, detail: describe(sources.config, 'read') },
-    { name: 'namespaces', isReady: true, detail: describe(sources.namespaces, 'read') },
-    {
-      name: 'certificate',
-      isReady: now < notAfter,
-      detail: describe(sources.certificate, expiry),
-    },
-  ]
-}
-
-function describe(source: LiveFiles<unknown>, whenGood: string): string {
-  const problems = source.problems()
-  if (problems.length === 0) return whenGood
-  return `the last good one serves, the newest was refused: ${problems.map(formatProblem).join('; ')}`
-}
-
-async function openCertificate(
-  source: CertificateSource,
-  report: Report<Certified>,
-  pollMs?: number,
-): Promise<Read<LiveFiles<Certified>>> {
-  if (source.from === 'files') return watchKeyPair(source.files, report, pollMs)
-  const { pair, ca } = await makeThrowaway(source.hosts, new Date())
-  if (source.caFile !== undefined) {
-    try {
-      await publishFile(source.caFile, ca)
-    } catch (error) {
-      const got = error instanceof Error ? error.message : String(error)
-      const want = 'a file that can be written'
-      return { ok: false, problems: [{ path: `--ca-file ${source.caFile}`, got, want }] }
-    }
-  }
-  const made = certify(pair, { cert: 'own certificate', key: 'own key' })
-  return watchLive<Certified>([], () => made, report)
-}
-
-function reporter<T>(
-  what: ReloadedThing,
-  log: FastifyBaseLogger,
-  metrics: Metrics,
-  also?: (taken: T) => void,
-): Report<T> {
-  return {
-    taken: (value) => {
-      metrics.reloaded(what, true)
-      log.info({ what }, 'read')
-      also?.(value)
-    },
-    refused: (problems) => {
-      metrics.reloaded(what, false)
-      const lines = problems.map(formatProblem)
-      log.error({ what, problems: lines }, 'refused, the last good one goes on serving')
-    },
-  }
+  return [...sources.injection.checks(), checkCertificate(sources.certificate, now)]
 }

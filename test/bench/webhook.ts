@@ -204,7 +204,8 @@ function startNull(cert: string, key: string): ChildProcess {
 }
 
 async function readNull(child: ChildProcess, ca: string): Promise<Server> {
-  const [{ port }] = await once(child, 'message')
+  const ended = once(child, 'exit').then(() => Promise.reject(new Error('the null handler ended')))
+  const [{ port }] = await Promise.race([once(child, 'message'), ended])
   const usage = async (): Promise<Usage> => {
     child.send('usage')
     const [used]: Usage[] = await once(child, 'message')

@@ -6,8 +6,7 @@ import { webhookCommand } from '../../webhook/command.ts'
 import { readConfig, type Flags } from '../../webhook/config.ts'
 
 const files = { tlsCertFile: 'tls.crt', tlsKeyFile: 'tls.key' }
-const cluster =
-  'want --meshConfigFile, --valuesFile and --injectConfigFile: a cluster is not read yet'
+const cluster = 'want a flag beside it that asks the cluster: --config-from-cluster'
 
 const good: readonly {
   readonly what: string
@@ -27,10 +26,14 @@ const good: readonly {
       namespacesFile: undefined,
       revision: '',
       istioVersion: 'current',
-      nativeSidecars: false,
+      nativeMode: 'auto',
+      configMaps: undefined,
+      cluster: undefined,
       platform: '',
       compliancePolicy: '',
       drainMs: 0,
+      limits: { requests: 2000, connections: 4000, heldBytes: 64 * 1024 * 1024 },
+      hasEvents: false,
       logLevel: 'info',
     },
   },
@@ -48,18 +51,24 @@ const good: readonly {
       revision: 'canary',
       istioVersion: '1.8',
       drainDelay: '5',
+      maxRequests: '1',
+      maxConnections: '99999',
+      maxBodyMemory: '6',
+      events: 'false',
       logLevel: 'warn',
     },
     env: { ENABLE_NATIVE_SIDECARS: 'true', PLATFORM: 'openshift', COMPLIANCE_POLICY: 'fips-140-2' },
     want: {
       port: 0,
       monitoringPort: 65535,
+      limits: { requests: 1, connections: 99_999, heldBytes: 6 * 1024 * 1024 },
+      hasEvents: false,
       address: '127.0.0.1',
       files: { mesh: 'm', values: 'v', injectConfig: 'i' },
       namespacesFile: 'n',
       revision: 'canary',
       istioVersion: '1.8',
-      nativeSidecars: true,
+      nativeMode: 'true',
       platform: 'openshift',
       compliancePolicy: 'fips-140-2',
       drainMs: 5000,
@@ -67,10 +76,86 @@ const good: readonly {
     },
   },
   {
-    what: 'auto is plain where no node is known',
-    flags: files,
-    env: { ENABLE_NATIVE_SIDECARS: 'auto' },
-    want: { nativeSidecars: false },
+    what: 'a cluster, and where in it, by the names of Istio',
+    flags: { ...files, configFromCluster: true, revision: 'canary' },
+    env: { POD_NAMESPACE: 'mesh', ENABLE_NATIVE_SIDECARS: 'auto' },
+    want: {
+      nativeMode: 'auto',
+      cluster: {},
+      configMaps: [
+        { namespace: 'mesh', name: 'istio-canary' },
+        { namespace: 'mesh', name: 'istio-sidecar-injector-canary' },
+      ],
+    },
+  },
+  {
+    what: 'a cluster, and where in it, by flags',
+    flags: {
+      ...files,
+      configFromCluster: true,
+      kubeconfig: 'k',
+      context: 'c',
+      istioNamespace: 'n',
+      meshConfigMapName: 'a',
+      injectConfigMapName: 'b',
+    },
+    want: {
+      cluster: { kubeconfig: 'k', context: 'c' },
+      configMaps: [
+        { namespace: 'n', name: 'a', keys: [['mesh', 'mesh']] },
+        {
+          namespace: 'n',
+          name: 'b',
+          keys: [
+            ['injectConfig', 'config'],
+            ['values', 'values'],
+          ],
+        },
+      ],
+    },
+  },
+  {
+    what: 'a CA in a file is published by the one who leads',
+    flags: { ...files, caFile: 'ca' },
+    want: {
+      certificate: { from: 'files', caFile: 'ca' },
+      lease: { name: 'sidecar-injector', seconds: 15 },
+      clients: undefined,
+      cluster: {},
+    },
+  },
+  {
+    what: 'an own CA in a Secret, for a revision behind a Service of its own',
+    flags: { ownCaSecret: true, revision: 'canary', service: 'injector', leaseDuration: '9' },
+    env: { POD_NAMESPACE: 'mesh' },
+    want: {
+      certificate: {
+        from: 'secret',
+        name: 'sidecar-injector-ca-canary',
+        hosts: [
+          'localhost',
+          '127.0.0.1',
+          '::1',
+          'injector',
+          'injector.mesh',
+          'injector.mesh.svc',
+          'injector.mesh.svc.cluster.local',
+        ],
+        delayMs: 60_000,
+      },
+      lease: { name: 'sidecar-injector-canary', seconds: 9 },
+      podNamespace: 'mesh',
+      cluster: {},
+    },
+  },
+  {
+    what: 'a Secret by its name, and callers by theirs',
+    flags: { ownCaSecret: 'mine', caRotationDelay: '2', clientCaFile: 'c', clientName: ' a, b,' },
+    want: {
+      certificate: { from: 'secret', name: 'mine', delayMs: 2000 },
+      clients: { file: 'c', names: ['a', 'b'] },
+      podNamespace: 'istio-system',
+    },
   },
   {
     what: 'an own CA knows the address and the Service',
@@ -99,12 +184,24 @@ for (const { what, flags, env = {}, want } of good) {
   t.test(what, async (t) => t.match(readConfig(flags, env), { ok: true, value: want }))
 }
 
+t.test('Events are written where there is a cluster, unless a flag says otherwise', async (t) => {
+  const cases: readonly (readonly [flags: Flags, hasEvents: boolean])[] = [
+    [{ configFromCluster: true }, true],
+    [{ configFromCluster: true, events: 'false' }, false],
+    [{ events: 'true', kubeconfig: 'k' }, true],
+    [{ events: 'false' }, false],
+  ]
+  for (const [flags, hasEvents] of cases) {
+    t.match(readConfig({ ...files, ...flags }, {}), { ok: true, value: { hasEvents } })
+  }
+})
+
 const wrong: readonly { flags: Flags; env?: Record<string, string>; says: readonly string[] }[] = [
   {
     flags: {},
     says: [
-      '--tls-cert-file: got "", want a file, or --self-signed instead',
-      '--tls-key-file: got "", want a file, or --self-signed instead',
+      '--tls-cert-file: got "", want a file, or --self-signed or --own-ca-secret instead',
+      '--tls-key-file: got "", want a file, or --self-signed or --own-ca-secret instead',
     ],
   },
   {
@@ -112,12 +209,37 @@ const wrong: readonly { flags: Flags; env?: Record<string, string>; says: readon
     says: ['--tls-key-file: got "k", want this flag or --self-signed'],
   },
   {
-    flags: { ...files, caFile: 'ca' },
-    says: ['--ca-file: got "ca", want --self-signed with it: the caBundle is not written yet'],
+    flags: { ...files, ownCaSecret: true, selfSigned: true, caFile: 'ca' },
+    says: ['--tls-cert-file', '--tls-key-file', '--ca-file', '--self-signed'].map((flag, index) => {
+      const got = ['tls.crt', 'tls.key', 'ca', ''][index] ?? ''
+      return `${flag}: got "${got}", want this flag or --own-ca-secret`
+    }),
   },
   {
-    flags: { ...files, configFromCluster: true, kubeconfig: 'k' },
-    says: [`--config-from-cluster: got "", ${cluster}`, `--kubeconfig: got "k", ${cluster}`],
+    flags: { ...files, leaseDuration: '0', caRotationDelay: '1.5', clientName: 'a' },
+    says: [
+      '--ca-rotation-delay: got "1.5", want whole seconds from 1 to 3600',
+      '--lease-duration: got "0", want whole seconds from 1 to 3600',
+      '--lease-duration: got "0", want --own-ca-secret or --ca-file with it: nothing else needs a leader',
+      '--ca-rotation-delay: got "1.5", want --own-ca-secret with it',
+      '--client-name: got "a", want --client-ca-file with it',
+    ],
+  },
+  {
+    flags: { ...files, kubeconfig: 'k', istioNamespace: 'n' },
+    says: [
+      `--kubeconfig: got "k", ${cluster}, --own-ca-secret, --ca-file or --events true`,
+      `--istioNamespace: got "n", ${cluster}`,
+    ],
+  },
+  {
+    flags: { ...files, maxRequests: '0', maxConnections: 'x', maxBodyMemory: '', events: 'yes' },
+    says: [
+      '--max-requests: got "0", want a whole number from 1 to 99999',
+      '--max-connections: got "x", want a whole number from 1 to 99999',
+      '--max-body-memory: got "", want a whole number from 1 to 99999',
+      '--events: got "yes", want one of true, false',
+    ],
   },
   {
     flags: { ...files, port: '65536', monitoringPort: '-1', drainDelay: '1h', logLevel: 'loud' },

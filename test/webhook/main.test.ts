@@ -33,6 +33,7 @@ async function start(
   const started = await startWebhook(config.value, {
     inject: standIn,
     readConfig: readImage,
+    withProxyConfigs: (config) => config,
     warningsOf: ({ image }) => (image === 'odd' ? ['an odd image'] : []),
     stream: { write: (line) => void written.push(line) },
     pollMs: 20,
@@ -77,7 +78,7 @@ t.test('from start to stop, with a CA that callers can verify by', async (t) => 
   t.match(await watch(monitoringPort, '/healthz/live'), { status: 200, text: 'ok\n' })
   t.match(await watch(monitoringPort, '/healthz/ready'), {
     status: 200,
-    text: /^ok: config: read\nok: namespaces: read\nok: certificate: valid until .*Z\nok: draining: no\n$/,
+    text: /^ok: config: read\nok: certificate: valid until .*Z\nok: draining: no\n$/,
   })
   const { text } = await watch(monitoringPort, '/metrics')
   for (const line of [
@@ -211,7 +212,12 @@ t.test('what keeps it from starting', async (t) => {
 t.test('everywhere is every address of this machine', async (t) => {
   const config = readConfig({ selfSigned: true, port: '0', monitoringPort: '0' }, {})
   if (!config.ok) throw new Error('want a config')
-  const parts = { inject: standIn, readConfig: readImage, warningsOf: () => [] }
+  const parts = {
+    inject: standIn,
+    readConfig: readImage,
+    withProxyConfigs: (one: Standing) => one,
+    warningsOf: () => [],
+  }
   const started = await startWebhook({ ...config.value, logLevel: 'silent' }, parts)
   if (!started.ok) throw new Error('want it started')
   t.equal((await watch(started.value.monitoringPort, '/healthz/live')).status, 200)

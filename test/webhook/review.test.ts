@@ -161,3 +161,13 @@ t.test('a long warning is cut where the API server cuts it', async (t) => {
   const review = denial({ apiVersion: V1, uid: '' }, [], ['x'.repeat(256), 'x'.repeat(257)])
   t.match(review, { response: { warnings: ['x'.repeat(256), `${'x'.repeat(255)}…`] } })
 })
+
+t.test('warnings are few, short and on one line', async (t) => {
+  const many = Array.from({ length: 40 }, (_, n) => `${String(n)}\n${'x'.repeat(300)}`)
+  const review = denial({ apiVersion: V1, uid: '' }, [], many)
+  const { response } = review as unknown as { response: { warnings: readonly string[] } }
+  t.equal(response.warnings.length, 16)
+  t.equal(response.warnings.at(-1), 'and 25 more warnings')
+  t.match(response.warnings[0], /^0\\u000ax+…$/)
+  t.ok(response.warnings.join('').length <= 4096)
+})

@@ -1,7 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { applyPatch } from '../../core/inject/patch.ts'
+import type { Happening } from '../../webhook/events.ts'
 import { combine } from '../../webhook/readiness.ts'
+import { NotReady, timeoutOf } from '../../webhook/refusals.ts'
 import { makeStand, opsIn, podWith, reviewOf, valuesOf } from './stand-ins.ts'
+import { dial, listen, post as postOver, rawPost, readAll } from './wire.ts'
 
 const JSON_TYPE = { 'content-type': 'application/json' }
 const post = { method: 'POST', url: '/inject', headers: JSON_TYPE } as const
@@ -273,3 +277,174 @@ t.test('a server can be made twice', async (t) => {
     injected,
   ])
 })
+
+t.test(
+  'more requests than may be under way are told to try again, and then are let in',
+  async (t) => {
+    const stand = makeStand({ limits: { requests: 2 } })
+    const { port, ca } = await listen(stand)
+    t.teardown(() => stand.app.close())
+    const body = reviewOf(podWith())
+    const slow = [await dial(port, ca), await dial(port, ca)]
+    const answers = slow.map(readAll)
+    for (const socket of slow) {
+      socket.write(rawPost(body, { connection: 'close' }).slice(0, -10))
+    }
+    const inFlight = /^sidecar_injector_requests_in_flight 2$/m
+    while (!inFlight.test(await stand.registry.metrics())) await sleep(10)
+    const third = await dial(port, ca)
+    const refused = readAll(third)
+    third.write(rawPost(body, { connection: 'close' }))
+    t.match(await refused, /^HTTP\/1.1 503 [^]*retry-after: 1[^]*too many requests under way/i)
+    for (const socket of slow) socket.write(body.slice(-10))
+    for (const answer of answers) t.match(await answer, /^HTTP\/1.1 200 /)
+    t.equal((await postOver(port, ca, body)).status, 200)
+    t.match(await valuesOf(stand.registry), {
+      'sidecar_injection_failure_total{overloaded}': 1,
+      sidecar_injection_success_total: 3,
+    })
+    t.match(await stand.registry.metrics(), /^sidecar_injector_requests_in_flight 0$/m)
+    t.match(await stand.registry.metrics(), /^sidecar_injector_body_bytes_in_flight 0$/m)
+  },
+)
+
+t.test('bodies of all requests together have a limit, too', async (t) => {
+  const stand = makeStand({ limits: { heldBytes: 100_000 } })
+  const { port, ca } = await listen(stand)
+  t.teardown(() => stand.app.close())
+  const socket = await dial(port, ca)
+  const answer = readAll(socket)
+  socket.write(rawPost('x'.repeat(200_000), { connection: 'close' }))
+  t.match(await answer, /^HTTP\/1.1 503 /)
+  t.equal((await postOver(port, ca, reviewOf(podWith()))).status, 200)
+})
+
+t.test('what would be answered too late is not worked on', async (t) => {
+  const stand = makeStand({ inject: () => t.fail('want no work') as never })
+  const { port, ca } = await listen(stand)
+  t.teardown(() => stand.app.close())
+  const socket = await dial(port, ca)
+  const answer = readAll(socket)
+  const text = rawPost(reviewOf(podWith()), { connection: 'close' })
+  const whole = text.replace('POST /inject ', 'POST /inject?timeout=1s ')
+  socket.write(whole.slice(0, -10))
+  await sleep(1000)
+  socket.write(whole.slice(-10))
+  t.match(await answer, /^HTTP\/1.1 503 [^]*retry-after: 1[^]*too late for the timeout/i)
+  t.match(await valuesOf(stand.registry), { 'sidecar_injection_failure_total{late}': 1 })
+})
+
+t.test('the timeout of who asks', async (t) => {
+  const cases = [
+    ['/inject', 10_000],
+    ['/inject?timeout=3s', 3000],
+    ['/inject/a/b?x=y&timeout=30s&z', 30_000],
+    ['/inject?timeout=1m', 10_000],
+    ['/inject?timeout=99999s', 10_000],
+    ['/inject/timeout=3s', 10_000],
+  ] as const
+  for (const [url, ms] of cases) t.equal(timeoutOf(url), ms, url)
+})
+
+t.test('without a configuration it says so, and counts it', async (t) => {
+  const { app, registry } = makeStand({
+    snapshot: () => {
+      throw new NotReady()
+    },
+  })
+  t.match(await app.inject({ ...post, payload: reviewOf(podWith()) }), {
+    statusCode: 503,
+    headers: { 'retry-after': '1' },
+    body: /no configuration yet/,
+  })
+  t.strictSame(await valuesOf(registry), failed('not-ready'))
+})
+
+t.test('a flood of refusals does not flood the log', async (t) => {
+  const { app, lines, registry } = makeStand({ limits: { requests: 0 } })
+  for (let count = 0; count < 50; count++) {
+    await app.inject({ ...post, payload: reviewOf(podWith()) })
+  }
+  t.match(await valuesOf(registry), { 'sidecar_injection_failure_total{overloaded}': 50 })
+  t.ok(lines().length >= 10 && lines().length < 20, `${String(lines().length)} lines`)
+})
+
+const controller = {
+  apiVersion: 'apps/v1',
+  kind: 'ReplicaSet',
+  name: 'web-7f9',
+  uid: 'u-9',
+  controller: true,
+}
+const told: readonly {
+  readonly what: string
+  readonly metadata: object
+  readonly request?: object
+  readonly want: readonly object[]
+}[] = [
+  {
+    what: 'a denied pod is told at what made it',
+    metadata: { annotations: { test: 'reject' }, ownerReferences: [controller] },
+    want: [
+      {
+        regarding: {
+          apiVersion: 'apps/v1',
+          kind: 'ReplicaSet',
+          name: 'web-7f9',
+          namespace: 'shop',
+          uid: 'u-9',
+        },
+        type: 'Warning',
+        reason: 'SidecarRefused',
+        note: 'Pod/: a pod was denied: a: got "x", want y; b: got "\\"\\n", want z',
+      },
+    ],
+  },
+  {
+    what: 'and at its namespace where nothing made it',
+    metadata: { name: 'web', annotations: { test: 'throw' } },
+    want: [
+      {
+        regarding: { apiVersion: 'v1', kind: 'Namespace', name: 'shop', namespace: 'shop' },
+        type: 'Warning',
+        reason: 'SidecarFailed',
+        note: 'Pod/web: a pod was not answered: the template broke',
+      },
+    ],
+  },
+  {
+    what: 'a controller that cannot be is not passed on',
+    metadata: {
+      annotations: { test: 'skip' },
+      ownerReferences: [{ ...controller, name: 'a/../b\n' }],
+    },
+    want: [{ regarding: { kind: 'Namespace' }, type: 'Normal', reason: 'SidecarSkipped' }],
+  },
+  {
+    what: 'a dry run tells nothing',
+    metadata: { annotations: { test: 'reject' } },
+    request: { dryRun: true },
+    want: [],
+  },
+  {
+    what: 'an injected pod tells nothing',
+    metadata: { annotations: {} },
+    want: [],
+  },
+  {
+    what: 'a namespace that cannot be tells nothing',
+    metadata: { annotations: { test: 'reject' } },
+    request: { namespace: '../kube-system' },
+    want: [],
+  },
+]
+
+for (const { what, metadata, request, want } of told) {
+  t.test(`Events: ${what}`, async (t) => {
+    const heard: Happening[] = []
+    const { app } = makeStand({ record: (happening) => void heard.push(happening) })
+    await app.inject({ ...post, payload: reviewOf({ metadata, spec: {} }, request) })
+    t.match(heard, want)
+    t.equal(heard.length, want.length)
+  })
+}

@@ -79,7 +79,7 @@ export function makeStand(other: Partial<ServerDeps<Standing>> = {}): Stand {
     inject: standIn,
     snapshot: () => ({
       config: { image: 'proxyv2' },
-      nativeSidecars: false,
+      isNative: (nodeName) => nodeName === 'new',
       annotationsOf: (namespace) => (namespace === 'known' ? { scc: '1000/10' } : undefined),
     }),
     metrics: makeMetrics(registry),
@@ -125,13 +125,13 @@ export function podWith(annotations: Record<string, string> = {}): Json {
   }
 }
 
-/** The values of counters and gauges by `name{labels}`, zeros and histograms left out. */
+/** The values of counters by `name{labels}`, zeros left out. */
 export async function valuesOf(registry: Registry): Promise<Record<string, number>> {
   const values: Record<string, number> = {}
   for (const metric of await registry.getMetricsAsJSON()) {
     for (const { labels, value } of metric.values) {
       const label = Object.values(labels).join(',')
-      if (String(metric.type) !== 'histogram' && value !== 0) {
+      if (String(metric.type) === 'counter' && value !== 0) {
         values[label === '' ? metric.name : `${metric.name}{${label}}`] = value
       }
     }

@@ -6,10 +6,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { formatProblem } from '../../core/problem.ts'
 import { serveCertificate } from '../../webhook/server.ts'
+import type { Live } from '../../webhook/source.ts'
 import { makeThrowaway, type Throwaway } from '../../webhook/tls/authority.ts'
-import { watchKeyPair } from '../../webhook/tls/reload.ts'
+import { expiryWarning, watchExpiry, type ExpiryWarning } from '../../webhook/tls/expiry.ts'
+import { certify, watchKeyPair, type Certified } from '../../webhook/tls/reload.ts'
+import { makeCa, makeLeaf, printKey } from '../../webhook/tls/x509.ts'
 import { makeStand, podWith, reviewOf } from './stand-ins.ts'
-import { dial, listen, post } from './wire.ts'
+import { dial, listen, post, rawPost, readAll } from './wire.ts'
 
 const body = reviewOf(podWith())
 const make = () => makeThrowaway(['localhost', '127.0.0.1'], new Date())
@@ -62,7 +65,13 @@ t.test(
     })
     const other = await make()
     const before = await post(port, ca, body, agent)
+    const underWay = await dial(port, ca)
+    const answer = readAll(underWay)
+    const request = rawPost(body, { connection: 'close' })
+    underWay.write(request.slice(0, -10))
     serveCertificate(stand.app, other.pair)
+    underWay.write(request.slice(-10))
+    t.match(await answer, /^HTTP\/1.1 200 OK\r\n/, 'a request that was under way')
     const standing = await post(port, ca, body, agent)
     const fresh = await post(port, other.ca, body)
     t.strictSame(
@@ -132,4 +141,132 @@ t.test('mounted files', async (t) => {
   t.equal(await after(mount('5', three.pair.cert, three.pair.key)), serialOf(three))
   t.strictSame(opened.value.problems(), [])
   t.strictSame(opened.value.current().pair, three.pair)
+})
+
+/** Milliseconds by which certificates of ours begin before the moment they are made for. */
+const EARLY = 5 * 60_000
+
+/** A pair that is valid from about `fromMs` to `toMs` from now. */
+async function pairFor(fromMs: number, toMs: number): Promise<{ cert: string; key: string }> {
+  const now = new Date(Date.now() + fromMs + EARLY)
+  const validity = { now, validDays: (toMs - fromMs - EARLY) / 86_400_000 }
+  const ca = await makeCa({ ...validity, commonName: 'ca' })
+  const leaf = await makeLeaf(ca, { ...validity, commonName: 'leaf', hosts: ['localhost'] })
+  return { cert: leaf.certificate, key: await printKey(leaf) }
+}
+
+const HOUR = 3_600_000
+
+t.test(
+  'a certificate is not served before its time or after it while another one is good',
+  async (t) => {
+    const folder = t.testdir({})
+    const files = { cert: join(folder, 'tls.crt'), key: join(folder, 'tls.key') }
+    const told: string[] = []
+    const write = async (pair: { cert: string; key: string }): Promise<void> => {
+      await writeFile(files.cert, pair.cert)
+      await writeFile(files.key, pair.key)
+    }
+    const first = await pairFor(-HOUR, HOUR)
+    await write(first)
+    const report = {
+      taken: ({ pair }: Certified) => told.push(pair.cert),
+      refused: ([problem]: readonly { got: string; want: string }[]) => {
+        told.push(`${problem?.got}, want ${problem?.want}`)
+      },
+    }
+    const opened = await watchKeyPair(files, report, 20)
+    if (!opened.ok) throw new Error('want it opened')
+    const { current, problems, close } = opened.value
+    t.teardown(close)
+    const until = async (isSo: (last: string) => boolean): Promise<string> => {
+      for (let tries = 0; tries < 1000 && !isSo(told.at(-1) ?? ''); tries++) await sleep(10)
+      return told.at(-1) ?? ''
+    }
+    const old = await pairFor(-2 * HOUR, -HOUR)
+    await write(old)
+    const isRefused = (last: string): boolean => last.startsWith('one valid from')
+    t.match(
+      await until(isRefused),
+      /^one valid from .* to .*Z, want a certificate that is valid now$/,
+    )
+    t.equal(current().pair.cert, first.cert)
+    t.match(problems(), [{ path: files.cert, want: 'a certificate that is valid now' }])
+    told.length = 0
+    const soon = await pairFor(3000, HOUR)
+    await write(soon)
+    t.ok(isRefused(await until(isRefused)), 'not yet')
+    t.equal(current().pair.cert, first.cert)
+    t.equal(
+      await until((last) => last === soon.cert),
+      soon.cert,
+      'by itself when its time has come',
+    )
+    t.equal(current().pair.cert, soon.cert)
+    t.strictSame(problems(), [])
+  },
+)
+
+t.test('with nothing better, what there is is served', async (t) => {
+  const old = await pairFor(-2 * HOUR, -HOUR)
+  const older = await pairFor(-3 * HOUR, -2 * HOUR)
+  const folder = t.testdir({ 'tls.crt': old.cert, 'tls.key': old.key })
+  const files = { cert: join(folder, 'tls.crt'), key: join(folder, 'tls.key') }
+  const report = { taken: () => undefined, refused: () => undefined }
+  const opened = await watchKeyPair(files, report, 20)
+  if (!opened.ok) throw new Error('want it opened')
+  t.teardown(opened.value.close)
+  t.equal(opened.value.current().pair.cert, old.cert)
+  await writeFile(files.cert, older.cert)
+  await writeFile(files.key, older.key)
+  for (let tries = 0; tries < 500 && opened.value.current().pair.cert === old.cert; tries++) {
+    await sleep(10)
+  }
+  t.equal(opened.value.current().pair.cert, older.cert)
+})
+
+t.test('warnings before the end, and after it', async (t) => {
+  const day = 24 * HOUR
+  const pair = await pairFor(-HOUR, HOUR)
+  const certified = certify(pair, { cert: 'c', key: 'k' })
+  if (!certified.ok) throw new Error('want a certificate')
+  const { notAfter } = certified.value
+  const at = (ms: number) => new Date(notAfter.getTime() + ms)
+  const cases = [
+    { what: 'a month before', ms: -30 * day, want: undefined },
+    { what: 'less than a month before', ms: -30 * day + 1, want: { hasEnded: false, days: 29 } },
+    { what: 'an hour before', ms: -HOUR, want: { hasEnded: false, days: 0 } },
+    { what: 'at the end', ms: 0, want: { hasEnded: true, days: 0 } },
+    { what: 'a day after', ms: day, want: { hasEnded: true, days: -1 } },
+  ]
+  for (const { what, ms, want } of cases) {
+    const warning = expiryWarning(certified.value, at(ms))
+    t.strictSame(warning, want && { ...want, notAfter }, what)
+  }
+  const warnings: ExpiryWarning[] = []
+  let now = at(-31 * day)
+  const listeners: (() => void)[] = []
+  const live: Pick<Live<Certified | undefined>, 'current' | 'onChange'> = {
+    current: () => certified.value,
+    onChange: (listener) => {
+      listeners.push(() => {
+        listener(certified.value)
+      })
+    },
+  }
+  const watch = watchExpiry(
+    live,
+    (warning) => warnings.push(warning),
+    () => now,
+    5,
+  )
+  t.teardown(watch.close)
+  const counts: number[] = []
+  for (const ms of [-31 * day, -10 * day, -10 * day + HOUR, -9 * day]) {
+    now = at(ms)
+    await sleep(50)
+    counts.push(warnings.length)
+  }
+  t.strictSame(counts, [0, 1, 1, 2], 'once a day')
+  t.equal(listeners.length, 1, 'and when another one comes')
 })

@@ -1,5 +1,6 @@
-import { randomBytes, webcrypto } from 'node:crypto'
+import { createPrivateKey, randomBytes, webcrypto, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
+import { bad, good, type Read } from '../../core/problem.ts'
 
 /** A key pair with the certificate that names it. */
 export type Identity = {
@@ -70,6 +71,34 @@ export async function makeLeaf(
   return { keys, certificate: certificate.toString('pem'), subject: nameOf(wanted) }
 }
 
+/** A CA that was printed before, ours or another one's; `path` names it in problems. */
+export async function readCa(path: string, cert: string, key: string): Promise<Read<Identity>> {
+  const certificate = attempt(() => new X509Certificate(cert))
+  if (certificate === undefined) return bad(path, 'no certificate', 'a certificate in PEM')
+  if (!certificate.ca) return bad(path, 'a certificate of no CA', 'the certificate of a CA')
+  const read = attempt(() => createPrivateKey(key))
+  if (read === undefined) return bad(path, 'no key to be read', 'a private key in PEM')
+  if (!certificate.checkPrivateKey(read)) {
+    return bad(path, 'another key', 'the key of the certificate beside it')
+  }
+  if (read.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
+    return bad(path, 'a key of another kind', 'an ECDSA key on the curve P-256')
+  }
+  const { subtle } = webcrypto
+  const privateKey = await subtle.importKey(
+    'pkcs8',
+    read.export({ type: 'pkcs8', format: 'der' }),
+    ALGORITHM,
+    true,
+    ['sign'],
+  )
+  const spki = certificate.publicKey.export({ type: 'spki', format: 'der' })
+  const publicKey = await subtle.importKey('spki', spki, ALGORITHM, true, ['verify'])
+  const x509 = await loadLibrary()
+  const { subject } = new x509.X509Certificate(cert)
+  return good({ keys: { privateKey, publicKey }, certificate: cert, subject })
+}
+
 /** The private key of an identity, PKCS 8 in PEM. */
 export async function printKey(identity: Identity): Promise<string> {
   const der = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', identity.keys.privateKey))
@@ -84,6 +113,14 @@ function common(wanted: Certificate) {
     notBefore: new Date(wanted.now.getTime() - CLOCK_SKEW),
     notAfter: new Date(wanted.now.getTime() + wanted.validDays * DAY),
     signingAlgorithm: ALGORITHM,
+  }
+}
+
+function attempt<T>(make: () => T): T | undefined {
+  try {
+    return make()
+  } catch {
+    return undefined
   }
 }
 
