@@ -52,6 +52,13 @@ export type ControlPlane = {
     readonly stdout: string
     readonly stderr: string
   }>
+  /** Ends kube-apiserver; its port then refuses connections. */
+  readonly stopApiServer: () => Promise<void>
+  /** Starts it again on the same port, with the same certificate and data; resolves when it is ready. */
+  readonly startApiServer: () => Promise<void>
+  /** Stops etcd in its tracks (SIGSTOP): the API server waits for it. */
+  readonly pauseEtcd: () => void
+  readonly resumeEtcd: () => void
   /** Ends every process and removes the folder. */
   readonly stop: () => Promise<void>
 }
@@ -114,10 +121,11 @@ async function startIn(processes: Supervised, options: ControlPlaneOptions): Pro
 
   processes.start('etcd', program('etcd'), etcdArgs(folder, etcdUrl, peerPort))
   await untilReady(processes, 'etcd', async () => (await fetchText(`${etcdUrl}/health`)) !== '')
-  processes.start('kube-apiserver', program('kube-apiserver'), [
-    ...apiServerArgs(files, etcdUrl, port),
-    ...(options.apiServerArgs ?? []),
-  ])
+  const args = [...apiServerArgs(files, etcdUrl, port), ...(options.apiServerArgs ?? [])]
+  const startApiServer = (): void => {
+    processes.start('kube-apiserver', program('kube-apiserver'), args)
+  }
+  startApiServer()
   const caPem = await until(
     'certificate of kube-apiserver',
     async () => {
@@ -128,10 +136,13 @@ async function startIn(processes: Supervised, options: ControlPlaneOptions): Pro
   )
   const agent = new Agent({ ca: caPem, keepAlive: true })
   const request = caller(url, token, agent)
-  await untilReady(processes, 'kube-apiserver', async () => {
-    const { status } = await request('GET', '/readyz').catch(() => ({ status: 0 }))
-    return status === 200
-  })
+  const untilServing = async (): Promise<void> => {
+    await untilReady(processes, 'kube-apiserver', async () => {
+      const { status } = await request('GET', '/readyz').catch(() => ({ status: 0 }))
+      return status === 200
+    })
+  }
+  await untilServing()
 
   const kubeconfigPath = join(folder, 'kubeconfig')
   await writeFile(kubeconfigPath, kubeconfig(url, caPem, token))
@@ -168,6 +179,17 @@ async function startIn(processes: Supervised, options: ControlPlaneOptions): Pro
         { input: stdin, reject: false, extendEnv: false, env: { HOME: folder } },
       )
       return { exitCode, stdout, stderr }
+    },
+    stopApiServer: () => processes.end('kube-apiserver'),
+    async startApiServer() {
+      startApiServer()
+      await untilServing()
+    },
+    pauseEtcd: () => {
+      processes.signal('etcd', 'SIGSTOP')
+    },
+    resumeEtcd: () => {
+      processes.signal('etcd', 'SIGCONT')
     },
     async stop() {
       agent.destroy()

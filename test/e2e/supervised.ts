@@ -23,6 +23,8 @@ export type Supervised = {
   readonly exited: (name: string) => string | undefined
   /** Everything that the process of that name printed so far. */
   readonly log: (name: string) => Promise<string>
+  /** Sends a signal to one process and to what it started; says nothing of what comes of it. */
+  readonly signal: (name: string, signal: NodeJS.Signals) => void
   /** Ends one process: SIGTERM, 5 s later SIGKILL. */
   readonly end: (name: string) => Promise<void>
   /** Ends every process, last started first, and removes the folder. */
@@ -75,6 +77,9 @@ export async function supervise(): Promise<Supervised> {
     },
     exited,
     log: (name) => readFile(join(folder, `${name}.log`), 'utf8').catch(() => ''),
+    signal(name, signal) {
+      tell({ signal: name, with: signal })
+    },
     async end(name) {
       tell({ end: name })
       await until(`end of ${name}`, async () => exited(name))

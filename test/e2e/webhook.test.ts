@@ -1,5 +1,5 @@
 import { execa } from 'execa'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { parseAllDocuments } from 'yaml'
@@ -7,6 +7,7 @@ import { isArray, isObject } from '../../core/json.ts'
 import { need } from '../require.ts'
 import { controlPlaneUnavailable, startControlPlane, type ControlPlane } from './control-plane.ts'
 import { until } from './until.ts'
+import { registration, startWebhook } from './webhook-process.ts'
 
 const root = join(import.meta.dirname, '../..')
 const program = join(root, 'dist/cli/main.js')
@@ -122,67 +123,6 @@ t.test('a real API server and the webhook', need(controlPlaneUnavailable()), asy
     t.equal(other.status, 201, 'other namespaces go on')
   })
 })
-
-type Webhook = { readonly port: number; readonly caPem: string }
-
-/** The webhook as a user starts it, on ports and with a CA of its own choice. */
-async function startWebhook({ processes }: ControlPlane): Promise<Webhook> {
-  const caFile = join(processes.folder, 'webhook-ca.pem')
-  processes.start('webhook', process.execPath, [
-    program,
-    'webhook',
-    ...['--address', '127.0.0.1', '--port', '0', '--monitoring-port', '0'],
-    ...['--self-signed', '--ca-file', caFile],
-  ])
-  const port = await until(
-    'the line "webhook listening"',
-    async () => {
-      const how = processes.exited('webhook')
-      if (how !== undefined) throw new Error(`webhook: ${how}. ${await processes.log('webhook')}`)
-      return listeningPort(await processes.log('webhook'))
-    },
-    () => processes.log('webhook'),
-  )
-  return { port, caPem: await readFile(caFile, 'utf8') }
-}
-
-function listeningPort(log: string): number | undefined {
-  for (const line of log.split('\n').filter((line) => line.startsWith('{') && line.endsWith('}'))) {
-    const event: unknown = JSON.parse(line)
-    if (!isObject(event) || event['msg'] !== 'webhook listening') continue
-    if (typeof event['port'] === 'number') return event['port']
-  }
-  return undefined
-}
-
-function registration({ port, caPem }: Webhook): unknown {
-  return {
-    apiVersion: 'admissionregistration.k8s.io/v1',
-    kind: 'MutatingWebhookConfiguration',
-    metadata: { name: 'sidecar-injector-test' },
-    webhooks: [
-      {
-        name: 'test.sidecar-injector.io',
-        clientConfig: {
-          url: `https://127.0.0.1:${port}/inject`,
-          caBundle: Buffer.from(caPem).toString('base64'),
-        },
-        rules: [
-          { operations: ['CREATE'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods'] },
-        ],
-        namespaceSelector: { matchLabels: { 'istio-injection': 'enabled' } },
-        objectSelector: {
-          matchExpressions: [
-            { key: 'sidecar.istio.io/inject', operator: 'NotIn', values: ['false'] },
-          ],
-        },
-        failurePolicy: 'Fail',
-        sideEffects: 'None',
-        admissionReviewVersions: ['v1'],
-      },
-    ],
-  }
-}
 
 function deployment(replicas: number): unknown {
   return {
