@@ -1,0 +1,148 @@
+/** The guide for running the webhook: its commands and overlays do what the page says. */
+import { existsSync, readFileSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+import t, { type Test } from 'tap'
+import {
+  controlPlaneUnavailable,
+  startControlPlane,
+  type ControlPlane,
+} from '../e2e/control-plane.ts'
+import { deploy, only, render } from '../e2e/manifests.ts'
+import { at, listAt, textAt } from '../e2e/objects.ts'
+import { makeThrowaway } from '../../webhook/tls/authority.ts'
+import { need } from '../require.ts'
+
+const root = join(import.meta.dirname, '../..')
+const page = readFileSync(join(root, 'docs/guides/webhook.md'), 'utf8')
+
+type Block = { readonly line: number; readonly info: string; readonly text: string }
+
+const blocks: readonly Block[] = [...page.matchAll(/^```(\w[^\n]*)\n([\s\S]*?)^```$/gm)].map(
+  (match) => ({
+    line: page.slice(0, match.index).split('\n').length,
+    info: match[1] ?? '',
+    text: match[2] ?? '',
+  }),
+)
+const commands = blocks
+  .filter(({ info }) => info === 'sh')
+  .flatMap(({ line, text }) =>
+    text
+      .trimEnd()
+      .split('\n')
+      .map((command, index) => ({ line: line + 1 + index, command })),
+  )
+const overlays = blocks.filter(({ info }) => info === 'yaml overlay')
+
+t.test('the page has commands and overlays, and says which commands need nodes', async (t) => {
+  const kinds = [...new Set(blocks.map(({ info }) => info))].sort()
+  t.strictSame(kinds, ['sh', 'sh in a cluster with nodes', 'yaml overlay'], 'and nothing else')
+})
+
+t.test('every file that the page names is there', async (t) => {
+  for (const [, name = ''] of page.matchAll(/\| `([a-z-]+)` \|$/gm)) {
+    const places = ['e2e', 'webhook'].map((room) => join(root, 'test', room, `${name}.test.ts`))
+    t.ok(
+      places.some((file) => existsSync(file)),
+      `a test called ${name}`,
+    )
+  }
+  for (const [, name = ''] of page.matchAll(/component `([a-z-]+)`/g)) {
+    readFileSync(join(deploy, 'components', name, 'kustomization.yaml'))
+  }
+})
+
+t.test('the page against an API server', need(controlPlaneUnavailable()), async (t) => {
+  const controlPlane = await startControlPlane({ controllers: [] })
+  t.teardown(() => controlPlane.stop())
+  const mine = await writeOverlay(controlPlane, 'mine', overlays[0]?.text ?? '')
+  for (const name of ['istio-system', 'shop']) {
+    await controlPlane.kubectl(['create', 'namespace', name])
+  }
+  // The leader makes it, which does not run here.
+  await controlPlane.kubectl(['create', 'namespace', 'sidecar-injector'])
+  const secret = ['-n', 'sidecar-injector', 'create', 'secret', 'generic', 'sidecar-injector-ca']
+  await controlPlane.kubectl(secret)
+  for (const { line, command } of commands) {
+    await t.test(`line ${line}: ${command}`, (t) => run(t, controlPlane, command, mine))
+    if (command !== 'kubectl apply -k deploy/mine') continue
+    await t.test('another apply leaves the written caBundle alone', async (t) => {
+      const { ca } = await makeThrowaway(['localhost'], new Date())
+      const value = Buffer.from(ca).toString('base64')
+      const patch = [{ op: 'add', path: '/webhooks/0/clientConfig/caBundle', value }]
+      const type = 'application/json-patch+json'
+      await controlPlane.request('PATCH', registration(), patch, type)
+      await run(t, controlPlane, command, mine)
+      const { body } = await controlPlane.request('GET', registration())
+      t.equal(textAt(listAt(body, 'webhooks')[0], 'clientConfig', 'caBundle'), value)
+    })
+  }
+  for (const { line, text } of overlays) {
+    await t.test(`line ${line}: the overlay`, (t) => overlay(t, controlPlane, line, text))
+  }
+})
+
+/** What a command must have done. */
+const effects: readonly {
+  readonly after: RegExp
+  readonly path: string
+  readonly status: 200 | 404
+}[] = [
+  { after: / -l /, path: registration(), status: 404 },
+  { after: / -k deploy\/mine$/, path: registration(), status: 200 },
+  { after: / delete mutating/, path: registration(), status: 404 },
+  { after: / -k deploy\/ignore$/, path: registration(), status: 200 },
+]
+
+async function run(t: Test, controlPlane: ControlPlane, command: string, mine: string) {
+  const [program, ...args] = wordsOf(command).map((word) => (word === 'deploy/mine' ? mine : word))
+  t.equal(program, 'kubectl')
+  const absolute = args.map((word) => (word.startsWith('deploy/') ? join(root, word) : word))
+  const { exitCode, stderr } = await controlPlane.kubectl(absolute)
+  // Whoever made the namespace before did not apply it.
+  const said = stderr.replace(/^Warning: resource namespaces\/.* missing the .*\n?/gm, '')
+  t.strictSame({ exitCode, said }, { exitCode: 0, said: '' })
+  for (const { after, path, status } of effects.filter(({ after }) => after.test(command))) {
+    t.equal((await controlPlane.request('GET', path)).status, status, `${String(after)}: ${path}`)
+  }
+}
+
+/** Renders, and shows that its patches reached what they name. */
+async function overlay(t: Test, controlPlane: ControlPlane, line: number, text: string) {
+  const objects = await render(controlPlane, await writeOverlay(controlPlane, `line-${line}`, text))
+  const shown = JSON.stringify(objects)
+  for (const [, value = ''] of text.matchAll(
+    /(?:newName|mesh\.example\.com\/\w+): "?([^"\s]+)"?$/gm,
+  )) {
+    t.match(shown, value)
+  }
+  if (text.includes('isNever')) {
+    const variables = at(only(objects, 'ValidatingAdmissionPolicy'), 'spec', 'variables')
+    t.match(JSON.stringify(variables), '"name":"isNever"')
+    t.match(JSON.stringify(variables), 'batch')
+  }
+  t.equal(textAt(only(objects, 'Deployment'), 'metadata', 'namespace'), 'sidecar-injector')
+}
+
+/** Writes the overlay beside copies of nothing: its paths are made to lead into deploy/. */
+async function writeOverlay(
+  { processes }: ControlPlane,
+  name: string,
+  text: string,
+): Promise<string> {
+  const file = join(processes.folder, 'guide', name, 'kustomization.yaml')
+  await mkdir(dirname(file), { recursive: true })
+  const way = relative(dirname(file), deploy)
+  await writeFile(file, text.replaceAll(/^- \.\.\//gm, `- ${way}/`))
+  return dirname(file)
+}
+
+/** Words of a command line without a shell: blanks part them, single quotes hold them together. */
+function wordsOf(command: string): readonly string[] {
+  return [...command.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '')
+}
+
+function registration(): string {
+  return '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/sidecar-injector'
+}
