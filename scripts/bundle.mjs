@@ -56,4 +56,6 @@ export const BUNDLES = [
     [],
     { './main.ts': './main.js', '@kubernetes/client-node': '@kubernetes/client-node' },
   ],
+  ['cni-plugin/bin.ts', 'dist/sidecar-cni.cjs', []],
+  ['cni-plugin/install/bin.ts', 'dist/install-cni.cjs', []],
 ]

@@ -1,4 +1,4 @@
-// Writes the reference pages that are printed from tables in core/: `npm run reference`.
+// Writes the reference pages that are printed from tables in the code: `npm run reference`.
 import { writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -15,6 +15,8 @@ const pages = [
     module: 'core/inject/context-page.ts',
     print: 'printTemplateContext',
   },
+  { page: 'cni-config.md', module: 'cni-plugin/page.ts', print: 'printCniConfig' },
+  { page: 'metrics.md', module: 'webhook/metrics-page.ts', print: 'printMetrics' },
 ]
 
 for (const { page, module, print } of pages) {

@@ -1,5 +1,5 @@
-// Builds the Kubernetes programs that the end-to-end tests start, once, into a cache folder
-// outside the tree, and prints that folder as the last line:
+// Builds the programs that the tests start (a control plane, a kubelet, a container runtime, CNI
+// plugins), once, into a cache folder outside the tree, and prints that folder as the last line:
 //
 //   KUBEBUILDER_ASSETS="$(node scripts/test-tools.mjs | tail -n 1)" npm test
 //
@@ -21,21 +21,29 @@ import {
   renameSync,
   rmSync,
 } from 'node:fs'
-import { homedir } from 'node:os'
-import { delimiter, join, resolve } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { cacheFolder, draftPrefix, removeAbandoned } from './cache.mjs'
 
-const module = fileURLToPath(new URL('../test/tools', import.meta.url))
-const goMod = readFileSync(join(module, 'go.mod'), 'utf8')
+/** The Go modules, each with the packages to build and the flags of its own. */
+const modules = [
+  {
+    folder: fileURLToPath(new URL('../test/tools/runtime', import.meta.url)),
+    packages: ['tool', './...'],
+    // Snapshotters that need headers or kernels of their own; the tests use another.
+    flags: ['-tags=no_btrfs,no_devmapper,no_zfs', '-ldflags=-s -w'],
+  },
+  kubernetes(fileURLToPath(new URL('../test/tools', import.meta.url))),
+]
 
 // No C compiler is asked for: the same programs come out on a machine with one and without.
 const environment = { ...process.env, CGO_ENABLED: '0', GOWORK: 'off' }
 
+const common = ['-mod=readonly', '-buildvcs=false']
 const goVersion = run('go', ['env', 'GOVERSION'])
-const flags = ['-mod=readonly', '-buildvcs=false', '-ldflags', `-s -w ${versionFlags()}`]
 const cache = cacheFolder()
 const key = createHash('sha256')
-  .update([goMod, readFileSync(join(module, 'go.sum'), 'utf8'), goVersion, ...flags].join('\0'))
+  .update([goVersion, ...common, ...modules.flatMap(contents)].join('\0'))
   .digest('hex')
   .slice(0, 16)
 const folder = join(cache, key)
@@ -52,12 +60,14 @@ function build() {
   mkdirSync(cache, { recursive: true })
   removeAbandoned()
   const started = process.hrtime.bigint()
-  console.error(`test tools: building Kubernetes programs with ${goVersion}, some minutes once`)
-  const draft = mkdtempSync(join(cache, `building-${String(process.pid)}-`))
+  console.error(`test tools: building with ${goVersion}, some minutes once`)
+  const draft = mkdtempSync(draftPrefix())
   const bin = join(draft, 'bin')
   mkdirSync(bin)
   try {
-    run('go', ['build', ...flags, '-o', `${bin}/`, 'tool'])
+    for (const { folder, packages, flags } of modules) {
+      run('go', ['build', ...common, ...flags, '-o', `${bin}/`, ...packages], folder)
+    }
     copyFileSync(etcd, join(bin, 'etcd'))
     chmodSync(join(bin, 'etcd'), 0o755)
     chmodSync(draft, 0o755)
@@ -80,29 +90,25 @@ function publish(draft) {
   }
 }
 
-/** Drafts of runs that were killed; a draft is named for the process that fills it. */
-function removeAbandoned() {
-  for (const name of readdirSync(cache)) {
-    const pid = /^building-(\d+)-/.exec(name)?.[1]
-    if (pid === undefined || existsSync(`/proc/${pid}`)) continue
-    rmSync(join(cache, name), { recursive: true, force: true })
-  }
-}
-
-/** Built outside the Kubernetes tree, the programs would call themselves v0.0.0-master. */
-function versionFlags() {
+/** The module of the Kubernetes programs. Built outside their tree, they would call themselves v0.0.0-master. */
+function kubernetes(folder) {
+  const goMod = readFileSync(join(folder, 'go.mod'), 'utf8')
   const [, version, major, minor] = /k8s\.io\/kubernetes (v(\d+)\.(\d+)\S*)/.exec(goMod) ?? []
   if (version === undefined) fail('test/tools/go.mod: no k8s.io/kubernetes, want its version')
   const facts = { gitVersion: version, gitMajor: major, gitMinor: minor, gitTreeState: 'clean' }
-  return Object.entries(facts)
-    .map(([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`)
-    .join(' ')
+  const settings = Object.entries(facts).map(
+    ([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`,
+  )
+  return { folder, packages: ['tool'], flags: [`-ldflags=-s -w ${settings.join(' ')}`] }
 }
 
-function cacheFolder() {
-  const named = process.env.SIDECAR_TEST_CACHE
-  if (named) return resolve(named)
-  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'sidecar-injector-tests')
+/** Everything of a module that decides what is built. */
+function contents({ folder, packages, flags }) {
+  const sources = readdirSync(folder, { recursive: true }).filter((name) =>
+    packages.includes('./...') ? /\.go$|^go\.(mod|sum)$/.test(name) : /^go\.(mod|sum)$/.test(name),
+  )
+  const texts = sources.sort().map((name) => readFileSync(join(folder, name), 'utf8'))
+  return [...packages, ...flags, ...texts]
 }
 
 function findProgram(name) {
@@ -119,10 +125,10 @@ function findProgram(name) {
     })
 }
 
-/** Runs a program in the module's folder and gives what it printed; its complaints go to stderr. */
-function run(file, args) {
+/** Runs a program in a module's folder and gives what it printed; its complaints go to stderr. */
+function run(file, args, cwd = modules[0].folder) {
   const done = spawnSync(file, args, {
-    cwd: module,
+    cwd,
     env: environment,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],

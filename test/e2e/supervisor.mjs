@@ -5,6 +5,7 @@
 // Makes FOLDER, then takes one JSON object a line on stdin and tells what happened on stdout:
 //
 //   in   {"start": NAME, "file": PROGRAM, "args": [...], "env": {...}}    {"end": NAME}
+//        {"signal": NAME, "with": "SIGSTOP"}
 //   out  {"ready": true}    {"exited": NAME, "how": "exit 1"}
 //
 // Output of NAME is appended to FOLDER/NAME.log. The kernel closes stdin when the test process is
@@ -30,6 +31,7 @@ const commands = createInterface({ input: process.stdin })
 commands.on('line', (line) => {
   const command = JSON.parse(line)
   if (command.start !== undefined) start(command)
+  else if (command.signal !== undefined) kill(running.get(command.signal)?.pid, command.with)
   else void end(command.end)
 })
 commands.on('close', () => void stop())
@@ -58,6 +60,8 @@ async function end(name) {
   const { pid, exited } = running.get(name) ?? {}
   if (pid === undefined) return
   kill(pid, 'SIGTERM')
+  // One that was stopped in its tracks cannot end before it goes on.
+  kill(pid, 'SIGCONT')
   const timer = setTimeout(() => kill(pid, 'SIGKILL'), GRACE_MS)
   await exited
   clearTimeout(timer)
@@ -74,6 +78,7 @@ async function stop() {
 }
 
 function kill(pid, signal) {
+  if (pid === undefined) return
   try {
     process.kill(-pid, signal)
   } catch {
