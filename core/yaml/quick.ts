@@ -8,7 +8,8 @@ import { resolvePlain } from './scalars.ts'
 
 /**
  * The value of one document that `readYaml` accepts; undefined where this reader finds a fault, or what
- * the two readers might take differently: anchors, tags, merge keys, a last line that does not end.
+ * the two readers might take differently: anchors, tags, merge keys, indentation by number, an empty
+ * list in a list, odd line breaks, a last line that does not end, keys that are no plain text.
  */
 export function readQuickly(text: string): Json | undefined {
   if (!text.endsWith('\n') || DOUBTFUL.test(text)) return undefined
@@ -20,8 +21,9 @@ export function readQuickly(text: string): Json | undefined {
   }
 }
 
-/** May stand for an anchor, an alias, a tag, a merge key or a directive; inside of text it costs only time. */
-const DOUBTFUL = /(?:^|[\s,[{:-])[&*!]\S|<<|^%|\t/m
+/** What may be such a thing; inside of text it costs only time. */
+const DOUBTFUL =
+  /(?:^|[\s,[{:-])[&*!]|<<|^%|[|>][-+]?\d|- +- *(?:#|\r?$)|[\t\u0085\u2028\u2029\ufeff]|\r(?!\n)/m
 
 const PLAIN = new Type('tag:sidecar-injector.io,2026:plain', {
   kind: 'scalar',
@@ -40,6 +42,14 @@ function isJson(value: unknown): value is Json {
       return Number.isFinite(value)
     default:
       if (isArray(value)) return value.every(isJson)
-      return value === null || (isObject(value) && Object.values(value).every(isJson))
+      if (value === null) return true
+      if (!isObject(value)) return false
+      for (const key in value) if (!isPlainKey(key) || !isJson(value[key])) return false
+      return true
   }
+}
+
+/** A key that may have been a number or a word has another text in Kubernetes than in this reader. */
+function isPlainKey(key: string): boolean {
+  return !/^-?(?:Infinity|NaN)$/.test(key) && typeof resolvePlain(key) === 'string'
 }
