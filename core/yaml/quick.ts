@@ -15,7 +15,8 @@ export function readQuickly(text: string): Json | undefined {
   if (!text.endsWith('\n') || DOUBTFUL.test(text)) return undefined
   try {
     const value = load(text, { schema: SCHEMA })
-    return isJson(value) ? value : undefined
+    // A scalar as a document is a riddle of its own, and no text of ours.
+    return (isObject(value) || isArray(value)) && isJson(value) ? value : undefined
   } catch {
     return undefined
   }
