@@ -4,7 +4,7 @@
  * Faults that a template has by itself are not looked for.
  */
 import type { Container, EnvVar, Pod, VolumeMount } from '../k8s.ts'
-import { isObject, isSame, type Json, type JsonObject } from '../json.ts'
+import { isArray, isObject, isSame, type Json, type JsonObject } from '../json.ts'
 import type { Problem, Read } from '../problem.ts'
 import { findPodAmounts, findTightAmounts, withFittingAmounts } from './amounts.ts'
 import { ALTERNATIVES } from './merge-keys.ts'
@@ -52,6 +52,36 @@ export function withoutRepeats(pod: Pod, overlays: readonly JsonObject[]): Pod {
     containers: containersIn(pod, 'containers').map(tidied),
     initContainers: containersIn(pod, 'initContainers').map(tidied),
   })
+}
+
+/**
+ * The overlays in which no container of the template has a variable twice, as one that proxyMetadata names
+ * and the template sets by itself: the last one counts, as the kubelet has it, in the place of the first. In a second
+ * pass the two would be merged into one with both contents.
+ */
+export function withoutTwins(overlays: readonly JsonObject[]): readonly JsonObject[] {
+  return overlays.map((overlay) => {
+    const { spec } = overlay
+    if (!isObject(spec)) return overlay
+    let tidied = spec
+    for (const list of LISTS) {
+      const items = spec[list]
+      if (!isArray(items)) continue
+      const changed = items.map(withoutTwinsIn)
+      if (changed.some((item, index) => item !== items[index]))
+        tidied = { ...tidied, [list]: changed }
+    }
+    return tidied === spec ? overlay : { ...overlay, spec: tidied }
+  })
+}
+
+function withoutTwinsIn(container: Json): Json {
+  const env = isObject(container) ? container['env'] : undefined
+  if (!isObject(container) || !isArray(env)) return container
+  const last = new Map(
+    env.map((item) => [(isObject(item) ? item['name'] : undefined) ?? item, item]),
+  )
+  return last.size === env.length ? container : { ...container, env: [...last.values()] }
 }
 
 const LISTS: readonly ContainerList[] = ['containers', 'initContainers']

@@ -2,7 +2,7 @@
 import { PROXY_CONTAINER, PROXY_ID, STATUS_PORT_ANNOTATION } from '../constants.ts'
 import type { Pod } from '../k8s.ts'
 import { formatProblem, good, type Problem, type Read } from '../problem.ts'
-import { acceptable, withoutRepeats } from './acceptable.ts'
+import { acceptable, withoutRepeats, withoutTwins } from './acceptable.ts'
 import { ANNOTATIONS_ENV, keepEnvOrder, keepWrittenEnvs, setClusterEnvs } from './cluster-envs.ts'
 import type { InjectConfig } from './config.ts'
 import { buildContext, isHeld } from './context.ts'
@@ -69,7 +69,7 @@ function inject(
   const { statusPort } = proxyConfigs.effective
   const data = templateView(stripped(pod, statusPort), config.injectedAnnotations)
   const isNative = isNativeHere(data, request, config)
-  const overlays = renderOverlays(data, (view) => {
+  const rendered = renderOverlays(data, (view) => {
     const context = buildContext({
       pod: view,
       request,
@@ -86,6 +86,7 @@ function inject(
     }
     return facts.templates.map((template) => template.render(context, lookups))
   })
+  const overlays = withoutTwins(rendered)
   const overlay = overlaid(withoutRepeats(pod, overlays), overlays, {
     isTproxy: proxyConfigs.effective.interceptionMode === 'TPROXY',
   })
