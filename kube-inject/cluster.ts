@@ -6,28 +6,17 @@ import {
   dataOf,
   nameOf,
   readText,
-  type ConfigMapFlags,
   type ConfigMapPlace,
   type ConfigPart,
 } from '../cluster/config-maps.ts'
-import { connect, type ConnectFlags } from '../cluster/connect.ts'
+import { connect } from '../cluster/connect.ts'
 import type { Source } from '../core/inject/config.ts'
 import type { JsonObject } from '../core/json.ts'
 import { Refusal } from '../core/problem.ts'
-
-/** The flags that say which cluster, and where in it. */
-export type ClusterFlags = ConnectFlags & ConfigMapFlags
+import type { ClusterFlags } from './cluster-flags.ts'
 
 /** The three texts. */
 export type ClusterSources = Readonly<Partial<Record<ConfigPart, Source>>>
-
-/** Whether any flag asks for a cluster. */
-export function asksForCluster(flags: ClusterFlags): boolean {
-  const { kubeconfig, context, meshConfigMapName, injectConfigMapName } = flags
-  return [kubeconfig, context, meshConfigMapName, injectConfigMapName].some(
-    (flag) => flag !== undefined,
-  )
-}
 
 /** Reads both ConfigMaps, by Istio's names unless flags name others. Throws a Refusal. */
 export async function readClusterSources(flags: ClusterFlags): Promise<ClusterSources> {

@@ -3,7 +3,7 @@ import { readInjectConfig, type ConfigSources, type InjectConfig } from '../core
 import { isNativeByDefault, readNativeMode } from '../core/inject/native.ts'
 import type { IstioVersion } from '../core/inject/values.ts'
 import { Refusal } from '../core/problem.ts'
-import { asksForCluster, readClusterSources, type ClusterFlags } from './cluster.ts'
+import { asksForCluster, type ClusterFlags } from './cluster-flags.ts'
 import { readText } from './sources.ts'
 
 /** The flags that say what to inject with. */
@@ -32,7 +32,10 @@ export async function readConfig(
     revision: flags.revision,
     compliancePolicy: environment['COMPLIANCE_POLICY'] ?? '',
     digest: (text) => createHash('sha256').update(text).digest('hex'),
-    ...(asksForCluster(flags) ? await readClusterSources(flags) : {}),
+    // Loaded here: whoever asks for no cluster does not wait for what speaks to one.
+    ...(asksForCluster(flags)
+      ? await (await import('./cluster.ts')).readClusterSources(flags)
+      : {}),
     ...texts,
     ...(mesh === undefined ? {} : { mesh: read(mesh) }),
     ...(values === undefined ? {} : { values: read(values) }),

@@ -3,7 +3,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { asksForCluster, readClusterSources } from '../../kube-inject/cluster.ts'
+import { asksForCluster } from '../../kube-inject/cluster-flags.ts'
+import { readClusterSources } from '../../kube-inject/cluster.ts'
 
 type Answers = Readonly<Record<string, { readonly status?: number; readonly body: unknown }>>
 
