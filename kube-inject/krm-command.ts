@@ -4,7 +4,7 @@ import { Command } from 'commander'
 export function krmCommand(): Command {
   return new Command('krm-function')
     .description(
-      'inject the items of a ResourceList on standard input; see docs/guides/pipelines.md',
+      'inject the items of a ResourceList on standard input; see docs/reference/kube-inject.md',
     )
     .action(async () => {
       const { runKrmFunction } = await import('./krm-function.ts')
