@@ -14,7 +14,7 @@ export async function run(): Promise<void> {
     example.replaceAll('nginx-deployment', `nginx-${n}`),
   )
   writeFileSync(many, documents.join('---\n'))
-  const cli = join(root, 'dist/cli/main.js')
+  const cli = join(root, 'dist/cli/sidecar-injector.cjs')
   const cases = [
     { what: 'empty Node', args: ['-e', ''] },
     {
