@@ -86,7 +86,8 @@ async function killed(t: Test, fleet: Fleet, load: Load, stop: (name: string) =>
       `with an answer due, ${refused} new ones refused before the balancer knew`,
   )
   for (const message of messagesOf(report)) t.comment(message)
-  t.ok(report.failures.length > 0, 'a kill does cost something: the test can see it')
+  // An API server asks once more where a connection broke, and the other replica may answer in time.
+  t.ok(cut > 0, 'connections broke with an answer due: there was something to lose')
   t.ok(report.failures.length <= cut + refused, 'every failure is one of those')
   t.equal(report.plain, 0, 'every Pod has its sidecar')
   const others = lost.filter(({ name }) => name !== victim)
