@@ -10,9 +10,10 @@ import { formatProblem, Refusal, type Problem, type Read } from '../core/problem
 import { parseDocuments, type YamlDocument } from '../core/yaml.ts'
 import { changeBetween, memberChange, placedChanges, SAME, type Change } from './change.ts'
 import { isNative, readConfig, type ConfigFlags, type ConfigTexts } from './config.ts'
-import { objectChange, type Notes, type Setting } from './inject-document.ts'
+import { objectChange, type Setting } from './inject-document.ts'
 import { changedText } from './manifest.ts'
 import { writeStdout } from './output.ts'
+import type { Notes } from './pod-change.ts'
 import { readText, STDIN } from './sources.ts'
 import { groupOf } from './workloads.ts'
 

@@ -1,6 +1,7 @@
 import type { Problem } from '../core/problem.ts'
 import { parseDocuments } from '../core/yaml.ts'
-import { injectDocument, type ObjectOutcome, type Setting } from './inject-document.ts'
+import { injectDocument, type Setting } from './inject-document.ts'
+import type { ObjectOutcome } from './pod-change.ts'
 import type { Source } from './sources.ts'
 
 /** What became of one document of a source. */

@@ -1,4 +1,5 @@
 import { diffArrays, FILE_HEADERS_ONLY, formatPatch } from 'diff'
+import { visible } from '../core/problem.ts'
 
 /** Lines of two texts in order: in both, only in the old one, or only in the new one. */
 export type Run = { readonly in: 'both' | 'old' | 'new'; readonly lines: readonly string[] }
@@ -20,7 +21,8 @@ const CONTEXT = 3
 export function printUnified(name: string, runs: readonly Run[]): string {
   const hunks = hunksOf(runs)
   if (hunks.length === 0) return ''
-  const header = { oldFileName: `a/${name}`, newFileName: `b/${name}` }
+  // Documents hold no control characters, or they could not be read; names of files may.
+  const header = { oldFileName: `a/${visible(name)}`, newFileName: `b/${visible(name)}` }
   return formatPatch(
     { ...header, oldHeader: undefined, newHeader: undefined, hunks },
     FILE_HEADERS_ONLY,

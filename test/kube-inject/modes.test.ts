@@ -61,6 +61,15 @@ t.test('a diff is what git makes of the two files', async (t) => {
   t.equal(readFileSync(at('in/one.yaml'), 'utf8'), podText, 'the input is untouched')
 })
 
+t.test('the name of a file in a diff cannot steer the terminal', async (t) => {
+  const folder = t.testdir({})
+  const file = join(folder, 'a\u001b[31m.yaml')
+  writeFileSync(file, podText)
+  const { out } = await run('-f', file, '--diff')
+  t.match(out, 'a\\u001b[31m.yaml')
+  t.notOk(out.includes('\u001b'), 'no escape character is printed')
+})
+
 t.test('a report tells the decision and what was added', async (t) => {
   const skipped = podText.replace('name: p', 'name: q, labels: {sidecar.istio.io/inject: "false"}')
   const folder = t.testdir({ 'a.yaml': `${podText}---\nkind: X\n---\n${skipped}` })
