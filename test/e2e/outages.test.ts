@@ -52,7 +52,7 @@ t.test('an API server that goes away', need(controlPlaneUnavailable()), async (t
   })
 
   await t.test('its etcd paused for 10 s', async (t) => {
-    controlPlane.pauseEtcd()
+    await controlPlane.pauseEtcd()
     const change = setHub(controlPlane, 'example.com/three')
     await sleep(10_000)
     t.equal(await hub(), 'example.com/two', 'nobody can have written')
