@@ -13,6 +13,11 @@ const doors = [
   '**/iptables-init/**',
   '**/cni-plugin/**',
   '**/cli/**',
+  '**/explain/**',
+  '**/preview/**',
+  '**/check/**',
+  '**/status/**',
+  '**/datapath/**',
 ]
 const otherDoors = (...own) => ({
   group: doors.filter((door) => !own.some((room) => door.includes(room))),
@@ -102,6 +107,12 @@ export default defineConfig(
   wall(['iptables-init/**/*.ts'], [otherDoors('iptables-init')]),
   // The one sideways door: the plugin applies rules with the code of the init container.
   wall(['cni-plugin/**/*.ts'], [otherDoors('cni-plugin', 'iptables-init')]),
+  // These ask about manifests, which kube-inject reads; about rules, which iptables-init reads.
+  wall(['explain/**/*.ts'], [otherDoors('explain', 'kube-inject')]),
+  wall(['preview/**/*.ts'], [otherDoors('preview', 'kube-inject')]),
+  wall(['check/**/*.ts'], [otherDoors('check', 'kube-inject')]),
+  wall(['status/**/*.ts'], [otherDoors('status', 'kube-inject')]),
+  wall(['datapath/**/*.ts'], [otherDoors('datapath', 'kube-inject', 'iptables-init')]),
   {
     files: ['test/**/*.ts'],
     rules: {
