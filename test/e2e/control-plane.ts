@@ -82,11 +82,16 @@ const ATTEMPTS = 5
 /** Milliseconds that one call of the API server may take; it gives a webhook 10 s, 30 at most. */
 const REQUEST_MS = 40_000
 
-/** Why this machine can run no control plane, `undefined` when it can. */
+/** Why no control plane can be started here, undefined when one can. */
 export function controlPlaneUnavailable(): string | undefined {
+  return toolsUnavailable(PROGRAMS)
+}
+
+/** Why these test tools cannot be used here, undefined when they can. */
+export function toolsUnavailable(names: readonly string[]): string | undefined {
   const assets = process.env['KUBEBUILDER_ASSETS'] ?? ''
   if (assets === '') return 'KUBEBUILDER_ASSETS is not set; node scripts/test-tools.mjs builds them'
-  const missing = PROGRAMS.filter((name) => !isExecutable(join(assets, name)))
+  const missing = names.filter((name) => !isExecutable(join(assets, name)))
   if (missing.length > 0) return `KUBEBUILDER_ASSETS=${assets} lacks ${missing.join(', ')}`
   return undefined
 }

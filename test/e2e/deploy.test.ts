@@ -3,11 +3,22 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { matchEntries, type WebhookConfiguration } from '../../core/inject/selectors.ts'
-import { isObject, type JsonObject } from '../../core/json.ts'
+import type { JsonObject } from '../../core/json.ts'
 import { need } from '../require.ts'
 import { grantsOf, makeAudit, writeAccount, type Audit } from './account.ts'
 import { controlPlaneUnavailable, startControlPlane, type ControlPlane } from './control-plane.ts'
-import { startFleet, untilInjected, type Fleet } from './fleet.ts'
+import {
+  argsOf,
+  crdOf,
+  CRDS,
+  deploymentOf,
+  environmentOf,
+  FOREIGN,
+  membersOf,
+  redirect,
+  untilPods,
+} from './deployed.ts'
+import { startFleet, untilInjected } from './fleet.ts'
 import { apply, applyQuietly, deploy, only, render, renderWith, titleOf } from './manifests.ts'
 import { at, containersOf, create, createNamespace, listAt, messageOf, textAt } from './objects.ts'
 import { until } from './until.ts'
@@ -287,49 +298,6 @@ async function deadlock(t: Test, controlPlane: ControlPlane): Promise<void> {
   }
 }
 
-/**
- * There is no network between the API server and a Service here: the Service becomes a name for this
- * machine, and the entries name the balancer's port. The rest of the call is as deployed, the name that
- * the certificate must bear included.
- */
-async function redirect(
-  controlPlane: ControlPlane,
-  base: readonly JsonObject[],
-  fleet: Fleet,
-): Promise<void> {
-  const configuration = only(base, 'MutatingWebhookConfiguration')
-  const webhooks = listAt(configuration, 'webhooks').map((entry) => {
-    const service = at(entry, 'clientConfig', 'service')
-    const here = { ...membersOf(service), port: fleet.balancer.port }
-    return { ...membersOf(entry), clientConfig: { service: here } }
-  })
-  await applyQuietly(controlPlane, [{ ...configuration, webhooks }])
-  const service = only(base, 'Service')
-  const path = `/api/v1/namespaces/${NAMESPACE}/services/sidecar-injector`
-  await controlPlane.request('DELETE', path)
-  const spec = { type: 'ExternalName', externalName: 'localhost' }
-  await create(controlPlane, `/api/v1/namespaces/${NAMESPACE}/services`, { ...service, spec })
-}
-
-function argsOf(objects: readonly JsonObject[]): readonly string[] {
-  return listAt(containerOf(objects), 'args').map(String)
-}
-
-/** `NAME=field of the pod`. */
-function environmentOf(objects: readonly JsonObject[]): readonly string[] {
-  return listAt(containerOf(objects), 'env').map(
-    (one) => `${textAt(one, 'name')}=${textAt(one, 'valueFrom', 'fieldRef', 'fieldPath')}`,
-  )
-}
-
-function containerOf(objects: readonly JsonObject[]): unknown {
-  return listAt(only(objects, 'Deployment'), 'spec', 'template', 'spec', 'containers')[0]
-}
-
-function membersOf(value: unknown): JsonObject {
-  return isObject(value) ? value : {}
-}
-
 function isIstios(object: unknown): boolean {
   return textAt(object, 'metadata', 'namespace') === 'istio-system'
 }
@@ -339,56 +307,4 @@ async function bundlesOf({ request }: ControlPlane): Promise<readonly string[]> 
     '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/sidecar-injector'
   const { body } = await request('GET', path)
   return listAt(body, 'webhooks').map((entry) => textAt(entry, 'clientConfig', 'caBundle'))
-}
-
-function untilPods({ request }: ControlPlane, namespace: string, label: string, count: number) {
-  return until(`${count} Pods with ${label}`, async () => {
-    const query = `labelSelector=${encodeURIComponent(label)}`
-    const { body } = await request('GET', `/api/v1/namespaces/${namespace}/pods?${query}`)
-    const items = listAt(body, 'items')
-    return items.length === count ? items : undefined
-  })
-}
-
-function deploymentOf(app: string, annotations: Readonly<Record<string, string>> = {}): unknown {
-  return {
-    apiVersion: 'apps/v1',
-    kind: 'Deployment',
-    metadata: { name: app },
-    spec: {
-      replicas: 2,
-      selector: { matchLabels: { app } },
-      template: {
-        metadata: { labels: { app }, annotations },
-        spec: { containers: [{ name: 'app', image: 'nginx:1.29' }] },
-      },
-    },
-  }
-}
-
-const CRDS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
-
-/** Kinds of others; what they say does not matter here, their names and places do. */
-const FOREIGN = [
-  ['Issuer', 'cert-manager.io', 'v1'],
-  ['Certificate', 'cert-manager.io', 'v1'],
-  ['ProxyConfig', 'networking.istio.io', 'v1beta1'],
-] as const
-
-function crdOf(kind: string, group: string, version: string): unknown {
-  const singular = kind.toLowerCase()
-  const schema = {
-    openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
-  }
-  return {
-    apiVersion: 'apiextensions.k8s.io/v1',
-    kind: 'CustomResourceDefinition',
-    metadata: { name: `${singular}s.${group}` },
-    spec: {
-      group,
-      scope: 'Namespaced',
-      names: { kind, singular, plural: `${singular}s` },
-      versions: [{ name: version, served: true, storage: true, schema }],
-    },
-  }
 }

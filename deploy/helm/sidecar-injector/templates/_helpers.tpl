@@ -1,0 +1,128 @@
+{{/* What names end in that belong to a revision. */}}
+{{- define "sidecar-injector.suffix" -}}
+{{ with .Values.revision }}-{{ . }}{{ end }}
+{{- end }}
+
+{{/* Name of the objects: one set a revision. */}}
+{{- define "sidecar-injector.name" -}}
+sidecar-injector{{ include "sidecar-injector.suffix" . }}
+{{- end }}
+
+{{/* Name of what no namespace holds: releases in other namespaces than the usual one keep apart. */}}
+{{- define "sidecar-injector.clusterName" -}}
+{{ include "sidecar-injector.name" . }}{{ if ne .Release.Namespace "sidecar-injector" }}-{{ .Release.Namespace }}{{ end }}
+{{- end }}
+
+{{- define "sidecar-injector.selector" -}}
+app.kubernetes.io/name: sidecar-injector
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "sidecar-injector.common" -}}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: sidecar-injector
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "sidecar-injector.labels" -}}
+app.kubernetes.io/name: sidecar-injector
+app.kubernetes.io/component: webhook
+{{ include "sidecar-injector.common" . }}
+{{- end }}
+
+{{- define "sidecar-injector.cni.labels" -}}
+app.kubernetes.io/name: sidecar-cni
+app.kubernetes.io/component: cni
+{{ include "sidecar-injector.common" . }}
+{{- end }}
+
+{{/* What the revision is called in selectors and in the label of ours. */}}
+{{- define "sidecar-injector.revision" -}}
+{{ .Values.revision | default "default" }}
+{{- end }}
+
+{{- define "sidecar-injector.image" -}}
+{{- if .image.digest -}}
+{{ .image.repository }}@{{ .image.digest }}
+{{- else -}}
+{{ .image.repository }}:{{ .image.tag | default .version }}
+{{- end -}}
+{{- end }}
+
+{{- define "sidecar-injector.priorityClass" -}}
+{{ .Values.priorityClass.name | default (include "sidecar-injector.clusterName" .) }}
+{{- end }}
+
+{{/* The webhook's own default: sidecar-injector-ca[-revision]. */}}
+{{- define "sidecar-injector.ownCaSecret" -}}
+sidecar-injector-ca{{ include "sidecar-injector.suffix" . }}
+{{- end }}
+
+{{- define "sidecar-injector.tlsSecret" -}}
+{{ .Values.certificate.secretName | default (printf "%s-tls" (include "sidecar-injector.name" .)) }}
+{{- end }}
+
+{{- define "sidecar-injector.excludedNamespaces" -}}
+{{- $names := concat (list "kube-system" "kube-public" "kube-node-lease" "local-path-storage" .Release.Namespace) .Values.webhook.excludedNamespaces -}}
+{{- toYaml (uniq $names) -}}
+{{- end }}
+
+{{/* Names of the MutatingWebhookConfigurations, which the webhook may patch. */}}
+{{- define "sidecar-injector.configurations" -}}
+{{- $names := list (include "sidecar-injector.clusterName" .) -}}
+{{- range .Values.revisionTags -}}
+{{- $names = append $names (printf "%s-tag-%s" (include "sidecar-injector.clusterName" $) .) -}}
+{{- end -}}
+{{- toYaml $names -}}
+{{- end }}
+
+{{/* The values of injection: in CNI mode they say so. */}}
+{{- define "sidecar-injector.injectionValues" -}}
+{{- $values := deepCopy .Values.injection.values -}}
+{{- if .Values.cni.enabled -}}
+{{- $values = mergeOverwrite $values (dict "pilot" (dict "cni" (dict "enabled" true "namespace" .Values.cni.namespace))) -}}
+{{- if eq .Values.cni.platform "openshift" -}}
+{{- $values = mergeOverwrite $values (dict "pilot" (dict "cni" (dict "provider" "multus"))) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $values -}}
+{{- end }}
+
+{{/* Ports and addresses of API servers, for both NetworkPolicies. */}}
+{{- define "sidecar-injector.toApiServer" -}}
+- ports:
+  {{- range .Values.networkPolicy.apiServerPorts }}
+  - port: {{ . }}
+    protocol: TCP
+  {{- end }}
+  {{- with .Values.networkPolicy.apiServerCidrs }}
+  to:
+  {{- range . }}
+  - ipBlock:
+      cidr: {{ . | quote }}
+  {{- end }}
+  {{- end }}
+{{- end }}
+
+{{/* A binding of a role to a ServiceAccount: root, kind, role, account, namespace, labels and, of a Role, in. */}}
+{{- define "sidecar-injector.binding" -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ .kind }}Binding
+metadata:
+  name: {{ .role }}
+  {{- with .in }}
+  namespace: {{ . }}
+  {{- end }}
+  labels:
+    {{- include .labels .root | nindent 4 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {{ .kind }}
+  name: {{ .role }}
+subjects:
+- kind: ServiceAccount
+  name: {{ .account }}
+  namespace: {{ .namespace }}
+{{- end }}

@@ -1,0 +1,39 @@
+/** The Helm chart of deploy/, rendered by the real helm. */
+import { execa } from 'execa'
+import { join } from 'node:path'
+import { isObject, type JsonObject } from '../../core/json.ts'
+import { parseDocuments } from '../../core/yaml.ts'
+import { deploy } from './manifests.ts'
+
+/** The folder of the chart. */
+export const chart = join(deploy, 'helm/sidecar-injector')
+
+/** Runs helm; nothing of the machine's own settings reaches it. */
+export async function helm(args: readonly string[]): Promise<{
+  readonly exitCode: number | undefined
+  readonly stdout: string
+  readonly stderr: string
+}> {
+  const program = join(process.env['KUBEBUILDER_ASSETS'] ?? '', 'helm')
+  const { exitCode, stdout, stderr } = await execa(program, args, {
+    reject: false,
+    extendEnv: false,
+    env: { HOME: '/nonexistent', HELM_CACHE_HOME: '/nonexistent' },
+  })
+  return { exitCode, stdout, stderr }
+}
+
+/** Renders a release `injector` with `--set` settings; throws what helm complains about. */
+export async function renderChart(
+  settings: readonly string[],
+  namespace = 'sidecar-injector',
+): Promise<readonly JsonObject[]> {
+  const set = settings.flatMap((setting) => ['--set', setting])
+  const where = ['--namespace', namespace, '--kube-version', '1.36.3']
+  const { exitCode, stdout, stderr } = await helm(['template', 'injector', chart, ...where, ...set])
+  if (exitCode !== 0 || stderr !== '') throw new Error(stderr)
+  return [...parseDocuments('helm template', stdout)].flatMap((read) => {
+    if (!read.ok) throw new Error(JSON.stringify(read.problems))
+    return isObject(read.value.value) ? [read.value.value] : []
+  })
+}
