@@ -8,6 +8,7 @@ import { happeningOf, isSurprising, type PodFate } from './events/reasons.ts'
 import type { Happening } from './events.ts'
 import type { Inject } from './injector.ts'
 import type { Outcome } from './metrics.ts'
+import { podSecurityWarning, type StrictLevel } from './pod-security.ts'
 import { denial, readReview, writeReview } from './review.ts'
 
 /** What one request is answered from. Nothing here changes while it is answered. */
@@ -17,6 +18,8 @@ export type Snapshot<Config> = {
   readonly isNative: (nodeName: string | undefined) => boolean
   /** Annotations of a namespace, undefined when it is not known. */
   readonly annotationsOf: (namespace: string) => StringMap | undefined
+  /** A level of PodSecurity that the namespace enforces and that refuses the init container. */
+  readonly strictLevelOf?: (namespace: string) => StrictLevel | undefined
 }
 
 /** An answer and what to say about it: neither a pod's text nor a secret is in `facts`. */
@@ -76,7 +79,8 @@ export function answerReview<Config>(
     const decision = inject(requestOf(review, owner, path, snapshot), snapshot.config)
     switch (decision.kind) {
       case 'inject': {
-        const text = JSON.stringify(writeReview(review, decision))
+        const told = explained(decision, review.namespace, snapshot)
+        const text = JSON.stringify(writeReview(review, told))
         return { status: 200, body: text, outcome: { kind: 'success' }, facts }
       }
       case 'skip': {
@@ -108,6 +112,22 @@ export function answerReview<Config>(
     return { status: 500, body, outcome, facts: { ...facts, err }, ...told }
   }
 }
+
+/** Who creates a pod that its namespace will refuse is told what would help. */
+function explained<Config>(
+  decision: Injected,
+  namespace: string | undefined,
+  { strictLevelOf }: Snapshot<Config>,
+): Injected {
+  const level = namespace === undefined ? undefined : strictLevelOf?.(namespace)
+  if (namespace === undefined || level === undefined) return decision
+  const warning = podSecurityWarning(decision.pod, namespace, level)
+  return warning === undefined
+    ? decision
+    : { ...decision, warnings: [...decision.warnings, warning] }
+}
+
+type Injected = Extract<Decision, { readonly kind: 'inject' }>
 
 type Skip = Extract<Decision, { readonly kind: 'skip' }>
 

@@ -38,6 +38,7 @@ const FLAGS: readonly (readonly [flags: string, says: string])[] = [
   ['--max-connections <number>', 'connections; more are closed at once (default: 4000)'],
   ['--max-body-memory <MiB>', 'held by bodies of all requests under way (default: 64)'],
   ['--events <boolean>', 'write Events (default: true where other flags ask the cluster)'],
+  ['--pod-security-warnings <boolean>', 'warn where PodSecurity will refuse (default: false)'],
   ['--log-level <level>', 'debug, info, warn, error or silent (default: info)'],
 ]
 

@@ -41,6 +41,7 @@ export type Flags = {
   readonly maxConnections?: string
   readonly maxBodyMemory?: string
   readonly events?: string
+  readonly podSecurityWarnings?: string
   readonly logLevel?: string
 }
 
@@ -71,6 +72,8 @@ export type Config = CertificateChoice & {
   readonly limits: Pick<Limits, 'requests' | 'connections' | 'heldBytes'>
   /** Whether Events are written; there is a cluster then. */
   readonly hasEvents: boolean
+  /** Whether namespaces are watched for levels of PodSecurity that will refuse injected pods. */
+  readonly hasPodSecurityWarnings: boolean
   readonly logLevel: string
 }
 
@@ -105,6 +108,14 @@ export function readConfig(
     readWord('--events', flags.events ?? String(cluster !== undefined), BOOLEANS),
     'false',
   )
+  const hints = keep(
+    readWord('--pod-security-warnings', flags.podSecurityWarnings ?? 'false', BOOLEANS),
+    'false',
+  )
+  if (hints === 'true' && flags.configFromCluster !== true) {
+    const want = 'false without --config-from-cluster'
+    problems.push({ path: '--pod-security-warnings', got: 'true', want })
+  }
   const logLevel = keep(readWord('--log-level', flags.logLevel ?? 'info', LOG_LEVELS), 'info')
   const istioVersion = keep(
     readWord('--istio-version', flags.istioVersion ?? 'current', ISTIO_VERSIONS),
@@ -144,6 +155,7 @@ export function readConfig(
       drainMs: seconds * 1000,
       limits,
       hasEvents: events === 'true',
+      hasPodSecurityWarnings: hints === 'true',
       logLevel,
     },
   }

@@ -3,6 +3,7 @@ import type { ProxyConfigResource } from '../core/inject/proxy-config-layers.ts'
 import type { Snapshot } from './answer.ts'
 import type { Namespaces } from './namespaces.ts'
 import type { Part } from './part.ts'
+import type { StrictNamespaces } from './pod-security.ts'
 import type { Check } from './readiness.ts'
 
 /** What requests are answered from, as far as it is known by now. */
@@ -22,6 +23,8 @@ export type InjectionParts<Config> = {
   readonly namespaces?: Part<Namespaces>
   readonly nodes?: Part<IsNative>
   readonly proxyConfigs?: Part<readonly ProxyConfigResource[]>
+  /** Nothing waits for this one. */
+  readonly podSecurity?: Part<StrictNamespaces>
 }
 
 /** A configuration with other ProxyConfig resources. */
@@ -36,17 +39,20 @@ export function compose<Config>(
   mode: NativeMode,
   withProxyConfigs: WithProxyConfigs<Config>,
 ): Injection<Config> {
-  const { config, namespaces, nodes, proxyConfigs } = parts
-  const all = [config, namespaces, nodes, proxyConfigs].filter((part) => part !== undefined)
+  const { config, namespaces, nodes, proxyConfigs, podSecurity } = parts
+  const needed = [config, namespaces, nodes, proxyConfigs].filter((part) => part !== undefined)
+  const all = podSecurity === undefined ? needed : [...needed, podSecurity]
   const take = (): Snapshot<Config> | undefined => {
     const taken = config.current()
-    if (taken === undefined || all.some((part) => part.current() === undefined)) return undefined
+    if (taken === undefined || needed.some((part) => part.current() === undefined)) return undefined
     const resources = proxyConfigs?.current()
     const annotations = namespaces?.current()
+    const levels = podSecurity?.current()
     return {
       config: resources === undefined ? taken : withProxyConfigs(taken, resources),
       isNative: nodes?.current() ?? (() => isNativeByDefault(mode, [], undefined)),
       annotationsOf: (namespace) => annotations?.get(namespace),
+      strictLevelOf: (namespace) => levels?.get(namespace),
     }
   }
   let current = take()

@@ -50,6 +50,7 @@ export const WATCHED_THINGS = [
   'proxyconfigs',
   'nodes',
   'namespaces',
+  'pod-security',
   'own-ca',
   'webhook-configurations',
 ] as const
@@ -97,7 +98,7 @@ export const METRICS = {
   skip: {
     type: 'counter',
     name: 'sidecar_injection_skip_total',
-    help: 'Requests whose pod was let through as it was, by reason (decisions.md).',
+    help: 'Requests whose pod was let through as it was, by reason (reasons.md).',
     labels: { reason: DECISIONS.flatMap((row) => (row.outcome === 'skip' ? [row.reason] : [])) },
     istio: 'has no reason',
   },

@@ -5,6 +5,7 @@ import type { Config } from './config.ts'
 import { watchConfigMaps } from './from-cluster/config-maps.ts'
 import { watchNamespaces } from './from-cluster/namespaces.ts'
 import { watchNodes } from './from-cluster/nodes.ts'
+import { watchPodSecurity } from './from-cluster/pod-security.ts'
 import { watchProxyConfigs } from './from-cluster/proxy-configs.ts'
 import type { ClusterDeps } from './from-cluster/watched.ts'
 import { compose, type Injection, type WithProxyConfigs } from './injection.ts'
@@ -60,6 +61,7 @@ export async function openInjection<T>(
     proxyConfigs: watchProxyConfigs(followed),
     ...(known === undefined ? {} : { namespaces: known }),
     ...(nativeMode === 'auto' ? { nodes: watchNodes(followed) } : {}),
+    ...(flags.hasPodSecurityWarnings ? { podSecurity: watchPodSecurity(followed) } : {}),
   }
   return good(compose(parts, nativeMode, withProxyConfigs))
 }

@@ -333,6 +333,7 @@ async function live(t: Test, controlPlane: ControlPlane): Promise<void> {
     )
     t.equal(textAt(proxy, 'securityContext', 'seccompProfile', 'type'), 'RuntimeDefault')
   }
+  await t.test('PodSecurity restricted', (t) => restricted(t, controlPlane, folder))
   await t.test('every metric of alerts and dashboard is there', async (t) => {
     const [name = ''] = fleet.replicas()
     const port = String(fleet.portsOf(name).monitoringPort)
@@ -356,6 +357,58 @@ async function live(t: Test, controlPlane: ControlPlane): Promise<void> {
       [],
     )
   })
+}
+
+/** A namespace that forbids NET_ADMIN: the refusal names what helps, and what helps does. */
+async function restricted(t: Test, controlPlane: ControlPlane, folder: string): Promise<void> {
+  await createNamespace(controlPlane, 'strict', {
+    'istio.io/rev': 'prod',
+    'pod-security.kubernetes.io/enforce': 'restricted',
+  })
+  const securityContext = {
+    allowPrivilegeEscalation: false,
+    capabilities: { drop: ['ALL'] },
+    runAsNonRoot: true,
+    seccompProfile: { type: 'RuntimeDefault' },
+  }
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'app', namespace: 'strict' },
+    spec: { containers: [{ name: 'app', image: 'nginx', securityContext }] },
+  }
+  const dryRun = () =>
+    controlPlane.kubectl(
+      ['create', '--dry-run=server', '-o', 'json', '-f', '-'],
+      JSON.stringify(pod),
+    )
+  const said = await until('a warning', async () => {
+    const said = await dryRun()
+    return said.stderr.includes('Warning: ') ? said : undefined
+  })
+  t.equal(said.exitCode, 1)
+  t.match(said.stderr, 'violates PodSecurity "restricted:latest"')
+  t.match(
+    said.stderr,
+    'Warning: namespace strict enforces PodSecurity restricted, which refuses istio-init with ' +
+      'NET_ADMIN and NET_RAW: install the CNI plugin and set pilot.cni.enabled, so that pods need neither',
+  )
+  const objects = await renderChart(['cni.enabled=true', 'injection.source=chart'])
+  const values = objects.find((one) => titleOf(one) === 'ConfigMap sidecar-injector')
+  await writeFile(join(folder, 'values'), textAt(values, 'data', 'values'))
+  const taken = await until(
+    'the pod to be taken',
+    async () => {
+      const said = await dryRun()
+      return said.exitCode === 0 ? said : undefined
+    },
+    async () => (await dryRun()).stderr,
+    30,
+  )
+  t.equal(taken.stderr, '', 'without a warning')
+  const injected: unknown = JSON.parse(taken.stdout)
+  t.strictSame(containersOf(injected), ['app', 'istio-proxy', 'istio-validation'])
+  t.ok(textAt(injected, 'metadata', 'annotations', 'sidecar-injector.io/redirect-plan'))
 }
 
 /** Writes what the ConfigMap of the release would be mounted as. */
