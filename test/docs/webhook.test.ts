@@ -12,19 +12,12 @@ import { deploy, only, render } from '../e2e/manifests.ts'
 import { at, listAt, textAt } from '../e2e/objects.ts'
 import { makeThrowaway } from '../../webhook/tls/authority.ts'
 import { need } from '../require.ts'
+import { blocksOf, wordsOf } from './page.ts'
 
 const root = join(import.meta.dirname, '../..')
 const page = readFileSync(join(root, 'docs/guides/webhook.md'), 'utf8')
 
-type Block = { readonly line: number; readonly info: string; readonly text: string }
-
-const blocks: readonly Block[] = [...page.matchAll(/^```(\w[^\n]*)\n([\s\S]*?)^```$/gm)].map(
-  (match) => ({
-    line: page.slice(0, match.index).split('\n').length,
-    info: match[1] ?? '',
-    text: match[2] ?? '',
-  }),
-)
+const blocks = blocksOf(join(root, 'docs/guides/webhook.md'))
 const commands = blocks
   .filter(({ info }) => info === 'sh')
   .flatMap(({ line, text }) =>
@@ -136,11 +129,6 @@ async function writeOverlay(
   const way = relative(dirname(file), deploy)
   await writeFile(file, text.replaceAll(/^- \.\.\//gm, `- ${way}/`))
   return dirname(file)
-}
-
-/** Words of a command line without a shell: blanks part them, single quotes hold them together. */
-function wordsOf(command: string): readonly string[] {
-  return [...command.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '')
 }
 
 function registration(): string {

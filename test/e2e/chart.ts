@@ -9,13 +9,17 @@ import { deploy } from './manifests.ts'
 export const chart = join(deploy, 'helm/sidecar-injector')
 
 /** Runs helm; nothing of the machine's own settings reaches it. */
-export async function helm(args: readonly string[]): Promise<{
+export async function helm(
+  args: readonly string[],
+  input = '',
+): Promise<{
   readonly exitCode: number | undefined
   readonly stdout: string
   readonly stderr: string
 }> {
   const program = join(process.env['KUBEBUILDER_ASSETS'] ?? '', 'helm')
   const { exitCode, stdout, stderr } = await execa(program, args, {
+    input,
     reject: false,
     extendEnv: false,
     env: { HOME: '/nonexistent', HELM_CACHE_HOME: '/nonexistent' },
