@@ -66,10 +66,22 @@ const ITEM_KEYS = ['mountPath', 'devicePath', 'name', 'containerPort', 'ip', 'ke
 function keyOf(item: Json): string {
   if (isArray(item)) return '[]'
   if (!isObject(item)) return JSON.stringify(item)
-  const name = ITEM_KEYS.find(
-    (key) => typeof item[key] === 'string' || typeof item[key] === 'number',
-  )
-  return name === undefined ? '{}' : `${name}=${JSON.stringify(item[name])}`
+  const [key, value] = keyIn(item) ?? ['{}']
+  return value === undefined ? key : `${key}=${JSON.stringify(value)}`
+}
+
+/** What tells an item of a pod's list from the others; undefined where nothing does. */
+export function itemName(item: Json): string | undefined {
+  const found = isObject(item) ? keyIn(item) : undefined
+  return found === undefined ? undefined : String(found[1])
+}
+
+function keyIn(item: JsonObject): readonly [string, string | number] | undefined {
+  for (const key of ITEM_KEYS) {
+    const value = item[key]
+    if (typeof value === 'string' || typeof value === 'number') return [key, value]
+  }
+  return undefined
 }
 
 /** What a change makes of a value; the value itself is left as it is. */

@@ -6,6 +6,7 @@ import {
   dataOf,
   nameOf,
   readText,
+  type ConfigMapFlags,
   type ConfigMapPlace,
   type ConfigPart,
 } from '../cluster/config-maps.ts'
@@ -22,11 +23,16 @@ export type ClusterSources = Readonly<Partial<Record<ConfigPart, Source>>>
 export async function readClusterSources(flags: ClusterFlags): Promise<ClusterSources> {
   const api = makeApi(await connect(flags))
   try {
-    const found = await Promise.all(configMapPlaces(flags).map((place) => readPlace(api, place)))
-    return Object.fromEntries(found.flat())
+    return await readSourcesOf(api, flags)
   } finally {
     api.close()
   }
+}
+
+/** The same from an API server that is spoken to already. */
+export async function readSourcesOf(api: Api, flags: ConfigMapFlags): Promise<ClusterSources> {
+  const found = await Promise.all(configMapPlaces(flags).map((place) => readPlace(api, place)))
+  return Object.fromEntries(found.flat())
 }
 
 async function readPlace(

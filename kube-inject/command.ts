@@ -4,6 +4,7 @@ import type { IstioVersion } from '../core/inject/values.ts'
 import { formatProblem } from '../core/problem.ts'
 import { FORMATS, type Format } from './format.ts'
 import { readWorkload } from './pod-template-path.ts'
+import { ISTIO_VERSIONS } from './versions.ts'
 import type { Workload } from './workloads.ts'
 
 /** The flags as commander hands them over. */
@@ -28,6 +29,10 @@ export type Flags = {
   readonly meshConfigMapName?: string
   readonly injectConfigMapName?: string
   readonly istioVersion: IstioVersion
+  readonly previousMesh?: string
+  readonly previousValues?: string
+  readonly previousInjectConfig?: string
+  readonly previousIstioVersion?: IstioVersion
 }
 
 /**
@@ -89,8 +94,16 @@ export function kubeInjectCommand(): Command {
     .option('-i, --istioNamespace <name>', 'namespace of the ConfigMaps (istio-system)')
     .addOption(
       new Option('--istio-version <version>', 'built-in templates, values and mesh defaults')
-        .choices(['current', '1.17', '1.8'])
+        .choices(ISTIO_VERSIONS)
         .default('current'),
+    )
+    .option('--previous-values <file>', 'values that the manifests were injected with before')
+    .option('--previous-mesh <file>', 'mesh configuration that they were injected with before')
+    .option('--previous-inject-config <file>', 'injector configuration of that time')
+    .addOption(
+      new Option('--previous-istio-version <version>', 'version of that time').choices(
+        ISTIO_VERSIONS,
+      ),
     )
   return command.action(async (flags: Flags) => {
     if (flags.inPlace === true && flags.filename.includes('-')) {

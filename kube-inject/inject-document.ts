@@ -1,3 +1,4 @@
+import { PROXY_CONTAINER } from '../core/constants.ts'
 import type { Decision, InjectRequest } from '../core/inject/decision.ts'
 import { ownerOf, type Owner } from '../core/inject/owner.ts'
 import { isObject, type Json, type JsonObject } from '../core/json.ts'
@@ -13,6 +14,7 @@ import {
   type ObjectOutcome,
   type Told,
 } from './pod-change.ts'
+import { statusOf, type Decide, type Injectors } from './upgrade.ts'
 import { listItems, workloadOf, type Workload } from './workloads.ts'
 
 /** Decides about one pod and injects it. */
@@ -28,6 +30,8 @@ export type Setting = {
   readonly workloads?: readonly Workload[]
   /** Whether the injection is taken out instead of put in. */
   readonly isWayBack?: boolean
+  /** The injection of the configuration that has this hash (see `version` in the status), where it is at hand. */
+  readonly previous?: (version: string) => Inject | undefined
 }
 
 /** What became of one document. */
@@ -87,17 +91,43 @@ function workloadChange(
       refuse(told, [{ path: '', got, want: 'a pod template' }])
       return SAME
     }
-    const decide = (pod: Json): Decision =>
-      setting.inject({
-        pod,
-        owner,
-        nativeSidecars: setting.nativeSidecars,
-        door: 'kube-inject',
-        proxyEnvs: {},
-        ...(namespace === undefined ? {} : { namespace }),
-      })
-    return setting.isWayBack === true ? changeBack(pod, decide, told) : changeOf(decide(pod), told)
+    const by =
+      (inject: Inject, nativeSidecars: boolean): Decide =>
+      (pod, isStranger) =>
+        inject({
+          pod,
+          owner: isStranger ? STRANGER : owner,
+          nativeSidecars,
+          door: 'kube-inject',
+          proxyEnvs: {},
+          ...(namespace === undefined ? {} : { namespace }),
+        })
+    const today = by(setting.inject, setting.nativeSidecars)
+    const decide = (pod: Json): Decision => today(pod, false)
+    if (setting.isWayBack === true) return changeBack(pod, decide, told)
+    const decision = decide(pod)
+    const injectors = (): Injectors => {
+      const former = formerOf(decision, setting)
+      return { today, former: former && by(former.inject, former.isNative) }
+    }
+    return changeOf(decision, injectors, told)
   })
+}
+
+/** Whom a pod belongs to that is none of the document's. */
+const STRANGER: Owner = { apiVersion: 'v1', kind: 'Pod', name: 'stranger' }
+
+/** What an injected pod was injected with, where that is at hand: its status has the hash. */
+function formerOf(
+  decision: Decision,
+  setting: Setting,
+): { readonly inject: Inject; readonly isNative: boolean } | undefined {
+  if (decision.kind !== 'inject') return undefined
+  const { version, initContainers } = statusOf(decision.before)
+  if (version === undefined) return undefined
+  const isToday = version === statusOf(decision.pod).version
+  const inject = isToday ? setting.inject : setting.previous?.(version)
+  return inject && { inject, isNative: initContainers.includes(PROXY_CONTAINER) }
 }
 
 function ownerOfObject(object: JsonObject, kind: string, { namespace }: Setting): Owner {

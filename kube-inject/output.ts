@@ -78,7 +78,12 @@ function writePiece(bytes: Buffer): Promise<'taken' | 'gone'> {
     // The callback hears of an error first; the event that follows it has to find a listener.
     const onError = (error: NodeJS.ErrnoException): void => {
       if (error.code === 'EPIPE') resolve('gone')
-      else reject(error)
+      else {
+        const want = 'one that can be written'
+        reject(
+          new Refusal([{ path: 'standard output', got: error.message, want }], { cause: error }),
+        )
+      }
     }
     stdout.once('error', onError)
     stdout.write(bytes, (error) => {

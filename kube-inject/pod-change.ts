@@ -2,10 +2,13 @@
 import type { Decision } from '../core/inject/decision.ts'
 import { readPod } from '../core/inject/pod-shape.ts'
 import { uninjectPod } from '../core/inject/uninject.ts'
-import { isObject, type Json, type JsonObject } from '../core/json.ts'
-import type { Problem } from '../core/problem.ts'
+import { isInjected } from '../core/inject/status.ts'
+import { isObject, isSame, type Json, type JsonObject } from '../core/json.ts'
+import { quoted, type Problem } from '../core/problem.ts'
 import { additionsBetween, type Additions } from './additions.ts'
 import { changeBetween, SAME, type Change } from './change.ts'
+import type { Difference } from './three-way.ts'
+import { upgradePod, type Injectors } from './upgrade.ts'
 
 /** What is collected on the way. */
 export type Notes = {
@@ -28,6 +31,10 @@ export type ObjectOutcome = {
   readonly added?: Additions
   /** What was taken out of an injected one. */
   readonly removed?: Additions
+  /** What was changed by hand in the sidecar of an earlier injection, and stays. */
+  readonly kept?: readonly Difference[]
+  /** What stood in that sidecar, perhaps by hand, and gave way. */
+  readonly replaced?: readonly Difference[]
 }
 
 /** Where messages about one pod go, and what they call it. */
@@ -38,13 +45,17 @@ export type Told = Notes & {
   readonly place: string
 }
 
-/** The change that a decision makes of a pod. */
-export function changeOf(decision: Decision, told: Told): Change {
+/**
+ * The change that a decision makes of a pod. `injectors` are asked where the pod is injected already and
+ * would change.
+ */
+export function changeOf(decision: Decision, injectors: () => Injectors, told: Told): Change {
   const { where, name, kind, ownName, objects, warnings } = told
   warnings.push(...decision.warnings.map((warning) => `${where}, ${name}: ${warning}`))
-  objects.push({ kind, name: ownName, ...summaryOf(decision) })
+  const object = { kind, name: ownName, ...summaryOf(decision) }
   switch (decision.kind) {
     case 'skip': {
+      objects.push(object)
       warnings.push(`===> Skipping injection because ${name} ${skipPhrase(decision)}`)
       const { cleaned } = decision
       return cleaned === undefined
@@ -52,11 +63,53 @@ export function changeOf(decision: Decision, told: Told): Change {
         : changeBetween(asJson(cleaned.before), asJson(cleaned.pod))
     }
     case 'reject':
+      objects.push(object)
       refuse(told, decision.problems)
       return SAME
-    case 'inject':
-      return changeBetween(asJson(decision.before), asJson(decision.pod))
+    case 'inject': {
+      const { before, pod } = decision
+      if (!isInjected(before) || isSame(before, pod)) {
+        objects.push(object)
+        return changeBetween(asJson(before), asJson(pod))
+      }
+      const { pod: upgraded, isKnown, kept, replaced } = upgradePod(before, pod, injectors())
+      objects.push({
+        ...object,
+        ...(kept.length > 0 && { kept }),
+        ...(replaced.length > 0 && { replaced }),
+      })
+      warnings.push(
+        ...upgradeLines(isKnown, kept, replaced).map((line) => `${where}, ${name}: ${line}`),
+      )
+      return changeBetween(asJson(before), upgraded)
+    }
   }
+}
+
+/** Places that a line names; the report has all of them. */
+const MOST_NAMED = 20
+
+/** What is told of a sidecar that was replaced; what stays is still in the file, what gave way is told with its text. */
+function upgradeLines(
+  isKnown: boolean,
+  kept: readonly Difference[],
+  replaced: readonly Difference[],
+): readonly string[] {
+  const list = (differences: readonly Difference[], print: (one: Difference) => string): string => {
+    const named = differences.slice(0, MOST_NAMED).map(print)
+    const more = differences.length - named.length
+    return named.join(', ') + (more > 0 ? `, and ${more} more (--report json has them)` : '')
+  }
+  const isYours = isKnown ? 'your changes of the sidecar stay' : 'these stay, whoever wrote them'
+  const isGone = isKnown
+    ? 'these follow from the pod and were written anew'
+    : 'injected with another configuration than those at hand (see --previous-values), so these were written anew'
+  const was = ({ path, yours }: Difference): string =>
+    `${path} (was ${quoted(JSON.stringify(yours ?? null))})`
+  return [
+    ...(kept.length > 0 ? [`${isYours}: ${list(kept, ({ path }) => path)}`] : []),
+    ...(replaced.length > 0 ? [`${isGone}: ${list(replaced, was)}`] : []),
+  ]
 }
 
 /** The change that takes the injection out of a pod. */

@@ -1,5 +1,6 @@
 import type { Problem } from '../core/problem.ts'
 import { parseDocuments } from '../core/yaml.ts'
+import { splitStream } from '../core/yaml/stream.ts'
 import { injectDocument, type Setting } from './inject-document.ts'
 import type { ObjectOutcome } from './pod-change.ts'
 import type { Source } from './sources.ts'
@@ -19,6 +20,11 @@ export type DocumentResult = {
 
 /** Injects the documents of a source one by one, so that memory stays flat in their number. */
 export function* injectSource({ name, text }: Source, setting: Setting): Generator<DocumentResult> {
+  const problems = tooLarge(name, text)
+  if (problems.length > 0) {
+    yield { where: name, before: '', text: '', objects: [], warnings: [], problems }
+    return
+  }
   let number = 0
   for (const document of parseDocuments(name, text)) {
     if (!document.ok) {
@@ -31,4 +37,17 @@ export function* injectSource({ name, text }: Source, setting: Setting): Generat
     const outcome = injectDocument(document.value, where, setting)
     yield { where, before: document.value.text, ...outcome }
   }
+}
+
+/** Characters of one document: many times what an API server takes, and what fits into memory as a tree. */
+const MOST_CHARACTERS = 16 * 1024 * 1024
+
+function tooLarge(name: string, text: string): readonly Problem[] {
+  if (text.length <= MOST_CHARACTERS) return []
+  return splitStream(text).flatMap(({ start, end }) => {
+    if (end - start <= MOST_CHARACTERS) return []
+    const line = text.slice(0, start).split('\n').length
+    const want = `at most ${MOST_CHARACTERS} characters in each document`
+    return [{ path: `${name}:${line}:1`, got: `a document of ${end - start} characters`, want }]
+  })
 }

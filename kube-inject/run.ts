@@ -1,10 +1,12 @@
+import type { InjectConfig } from '../core/inject/config.ts'
 import { injectPod } from '../core/inject/inject.ts'
 import { Refusal, visible, type Problem } from '../core/problem.ts'
 import { makeCheck } from './check.ts'
 import type { Flags } from './command.ts'
-import { isNative, readConfig } from './config.ts'
-import type { Setting } from './inject-document.ts'
+import { isNative, readConfigs } from './config.ts'
+import type { Inject, Setting } from './inject-document.ts'
 import { folderOrFile } from './output.ts'
+import { makeProgress, type Progress } from './progress.ts'
 import type { Recorder } from './recorder.ts'
 import { makeReport } from './report.ts'
 import { injectSource } from './results.ts'
@@ -19,10 +21,14 @@ export async function kubeInject(flags: Flags): Promise<void> {
     // Names come from manifests; what they hold must not steer a terminal.
     process.stderr.write(`${visible(line)}\n`)
   }
-  const config = await readConfig(flags, process.env)
-  config.warnings.forEach(warn)
+  const { today, earlier } = await readConfigs(flags, process.env)
+  today.warnings.forEach(warn)
   const setting: Setting = {
-    inject: (request) => injectPod(request, config),
+    inject: injectorOf(today),
+    previous: (version) => {
+      const config = earlier(version)
+      return config && injectorOf(config)
+    },
     nativeSidecars: isNative(process.env),
     workloads: [...flags.podTemplatePath, ...WORKLOADS],
     isWayBack: flags.uninject === true,
@@ -31,11 +37,16 @@ export async function kubeInject(flags: Flags): Promise<void> {
   const spool = makeSpool()
   try {
     const recorders = await recordersOf(flags, spool)
-    injectSources(await openSources(flags.filename), setting, recorders, warn)
+    const progress = makeProgress(process.stderr)
+    injectSources(await openSources(flags.filename), setting, recorders, warn, progress)
     for (const recorder of recorders) await recorder.finish()
   } finally {
     spool.close()
   }
+}
+
+function injectorOf(config: InjectConfig): Inject {
+  return (request) => injectPod(request, config)
 }
 
 /**
@@ -47,14 +58,21 @@ export function injectSources(
   setting: Setting,
   recorders: readonly Recorder[],
   warn: (line: string) => void,
+  progress?: Progress,
 ): void {
   const problems: Problem[] = []
-  for (const source of sources) {
-    for (const document of injectSource(source, setting)) {
-      document.warnings.forEach(warn)
-      problems.push(...document.problems)
-      if (problems.length === 0) for (const recorder of recorders) recorder.take(source, document)
+  try {
+    for (const source of sources) {
+      for (const document of injectSource(source, setting)) {
+        if (document.warnings.length > 0) progress?.clear()
+        document.warnings.forEach(warn)
+        problems.push(...document.problems)
+        if (problems.length === 0) for (const recorder of recorders) recorder.take(source, document)
+        progress?.count(source.name)
+      }
     }
+  } finally {
+    progress?.clear()
   }
   if (problems.length > 0) throw new Refusal(problems)
 }

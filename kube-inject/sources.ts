@@ -72,9 +72,16 @@ async function filesOf(
   })
 }
 
+/** Bytes of one file, which stands in memory as a whole. */
+const MOST_BYTES = 256 * 1024 * 1024
+
 /** The text of a file, which must be UTF-8. Throws a Refusal that names the file. */
 export function readText(file: string | 0, name: string): string {
   const bytes = attempt(name, 'a file that can be read', () => readFileSync(file))
+  if (bytes.length > MOST_BYTES) {
+    const want = `at most ${MOST_BYTES} bytes, in several files if need be`
+    throw new Refusal([{ path: name, got: `${bytes.length} bytes`, want }])
+  }
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch {
@@ -93,7 +100,10 @@ function manifestFiles(name: string): readonly string[] {
   return entries
     .toSorted()
     .map((entry) => join(name, entry))
-    .flatMap((path) => (statSync(path).isDirectory() ? manifestFiles(path) : [path]))
+    .flatMap((path) => {
+      const isInner = attempt(path, 'a file or folder', () => statSync(path)).isDirectory()
+      return isInner ? manifestFiles(path) : [path]
+    })
     .filter((path) => MANIFEST.test(path))
 }
 

@@ -1,6 +1,7 @@
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Refusal } from '../core/problem.ts'
 
 /** Text that waits until everything is known to be right: in memory first, then in a file without a name. */
 export type Spool = {
@@ -22,11 +23,17 @@ export function makeSpool(piece = PIECE): Spool {
   let waiting: Buffer[] = []
   let waitingBytes = 0
   const spill = (): void => {
-    file ??= openNameless()
-    for (const part of waiting) {
-      for (let at = 0; at < part.length;)
-        at += writeSync(file, part, at, part.length - at, written + at)
-      written += part.length
+    try {
+      file ??= openNameless()
+      for (const part of waiting) {
+        for (let at = 0; at < part.length;)
+          at += writeSync(file, part, at, part.length - at, written + at)
+        written += part.length
+      }
+    } catch (cause) {
+      const got = cause instanceof Error ? cause.message : String(cause)
+      const want = 'room for what is to be written (TMPDIR names another folder)'
+      throw new Refusal([{ path: tmpdir(), got, want }], { cause })
     }
     waiting = []
     waitingBytes = 0

@@ -13,7 +13,9 @@ export function standIn({ pod }: InjectRequest): Decision {
   const spec = mapAt(before, 'spec')
   const labels = mapAt(metadata, 'labels')
   if (labels['skip'] !== undefined) {
-    return { kind: 'skip', reason: 'label-opt-out', sentence: 'the label says no', warnings: [] }
+    const evidence = { path: 'label skip', got: 'yes' }
+    const sentence = 'the label says no'
+    return { kind: 'skip', reason: 'label-opt-out', sentence, evidence, warnings: [] }
   }
   if (labels['refuse'] !== undefined) {
     const problem = { path: '/metadata/labels/refuse', got: 'yes', want: 'nothing' }
@@ -38,6 +40,7 @@ export function standIn({ pod }: InjectRequest): Decision {
     kind: 'inject',
     reason: 'policy-enabled',
     sentence: 'everything is injected',
+    evidence: { path: 'policy', got: 'enabled' },
     before: pod,
     pod: after,
     templates: [],
