@@ -16,22 +16,23 @@ export function isArray(value: unknown): value is readonly unknown[] {
 
 /** A member that the map itself has: `constructor` and `__proto__` are names like any other. */
 export function own<T>(map: Readonly<Record<string, T>>, name: string): T | undefined {
-  return Object.hasOwn(map, name) ? map[name] : undefined
+  const value = map[name]
+  // What every object inherits is a function, or stands under this one name: the rest need not be asked.
+  const mayBeInherited = typeof value === 'function' || name === '__proto__'
+  return mayBeInherited && !Object.hasOwn(map, name) ? undefined : value
 }
 
 /** Whether two JSON values are the same; the order of object members does not count, absent equals undefined. */
 export function isSame(a: unknown, b: unknown): boolean {
   if (a === b) return true
   if (isArray(a)) {
-    return isArray(b) && a.length === b.length && a.every((item, index) => isSame(item, b[index]))
+    if (!isArray(b) || a.length !== b.length) return false
+    for (let index = 0; index < a.length; index++) if (!isSame(a[index], b[index])) return false
+    return true
   }
   if (!isObject(a) || !isObject(b)) return false
-  for (const key of Object.keys(a)) {
-    if (!isSame(a[key], own(b, key))) return false
-  }
-  for (const key of Object.keys(b)) {
-    if (b[key] !== undefined && !Object.hasOwn(a, key)) return false
-  }
+  for (const key in a) if (!isSame(a[key], own(b, key))) return false
+  for (const key in b) if (b[key] !== undefined && own(a, key) === undefined) return false
   return true
 }
 

@@ -47,15 +47,17 @@ export async function bundle(root, entry, outfile, lazy = [], outside = {}) {
   }
 }
 
+/** What the program that injects manifests imports from beside it. */
+export const OUTSIDE = {
+  './main.ts': './main.js',
+  '@kubernetes/client-node': '@kubernetes/client-node',
+}
+
 /** The bundles of the package, as arguments of `bundle` after its first. */
 export const BUNDLES = [
   ['iptables-init/bin.ts', 'dist/istio-iptables.cjs', ['commander', 'execa']],
-  [
-    'cli/start.ts',
-    'dist/cli/sidecar-injector.cjs',
-    [],
-    { './main.ts': './main.js', '@kubernetes/client-node': '@kubernetes/client-node' },
-  ],
+  ['cli/start.ts', 'dist/cli/program.cjs', [], OUTSIDE],
+  ['cli/launch.ts', 'dist/cli/sidecar-injector.cjs', []],
   ['cni-plugin/bin.ts', 'dist/sidecar-cni.cjs', []],
   ['cni-plugin/install/bin.ts', 'dist/install-cni.cjs', []],
 ]

@@ -1,6 +1,7 @@
 import type { Decision, InjectRequest } from '../core/inject/decision.ts'
 import { ownerOf, type Owner } from '../core/inject/owner.ts'
 import { readUrlEnvs } from '../core/inject/url-envs.ts'
+import { describeReason } from '../core/inject/why.ts'
 import { isObject } from '../core/json.ts'
 import type { StringMap } from '../core/k8s.ts'
 import { formatProblem } from '../core/problem.ts'
@@ -8,6 +9,7 @@ import { happeningOf, isSurprising, type PodFate } from './events/reasons.ts'
 import type { Happening } from './events.ts'
 import type { Inject } from './injector.ts'
 import type { Outcome } from './metrics.ts'
+import type { Outlets } from './outlets.ts'
 import { podSecurityWarning, type StrictLevel } from './pod-security.ts'
 import { denial, readReview, writeReview } from './review.ts'
 
@@ -52,6 +54,7 @@ export function answerReview<Config>(
   path: string,
   inject: Inject<Config>,
   snapshot: Snapshot<Config>,
+  outlets?: Outlets,
 ): Answer {
   const read = readReview(body)
   if (!read.ok) {
@@ -80,23 +83,23 @@ export function answerReview<Config>(
     switch (decision.kind) {
       case 'inject': {
         const told = explained(decision, review.namespace, snapshot)
-        const text = JSON.stringify(writeReview(review, told))
+        const text = writeReview(review, told, outlets)
         return { status: 200, body: text, outcome: { kind: 'success' }, facts }
       }
       case 'skip': {
-        const { reason, sentence } = decision
-        const body = JSON.stringify(writeReview(review, warned(decision)))
+        const { reason } = decision
+        const body = writeReview(review, warned(decision), outlets)
         const outcome = { kind: 'skip', reason } as const
         return {
           status: 200,
           body,
           outcome,
           facts,
-          ...toldOf({ kind: 'skipped', reason, text: sentence }),
+          ...toldOf({ kind: 'skipped', reason, text: describeReason(decision) }),
         }
       }
       case 'reject': {
-        const body = JSON.stringify(writeReview(review, decision))
+        const body = writeReview(review, decision, outlets)
         const problems = decision.problems.map((problem) => problem.path).join(', ')
         const outcome = { kind: 'failure', reason: 'refused' } as const
         const text = decision.problems.map(formatProblem).join('; ')
@@ -134,7 +137,7 @@ type Skip = Extract<Decision, { readonly kind: 'skip' }>
 /** Who creates a pod by hand is told at once that it gets no sidecar, where that is a surprise. */
 function warned(skip: Skip): Skip {
   if (!isSurprising(skip.reason)) return skip
-  return { ...skip, warnings: [...skip.warnings, `no sidecar: ${skip.sentence}`] }
+  return { ...skip, warnings: [...skip.warnings, `no sidecar: ${describeReason(skip)}`] }
 }
 
 function requestOf<Config>(

@@ -1,8 +1,10 @@
 import type { Decision } from '../core/inject/decision.ts'
-import { diff, isApplicable, type Operation } from '../core/inject/patch.ts'
+import { isApplicable } from '../core/inject/patch-check.ts'
+import { diff, printPatch, type Operation } from '../core/inject/patch.ts'
 import { isArray, isObject, type Json, type JsonObject } from '../core/json.ts'
 import type { Pod } from '../core/k8s.ts'
-import { bad, formatProblem, good, visible, type Problem, type Read } from '../core/problem.ts'
+import { bad, formatProblem, good, type Problem, type Read } from '../core/problem.ts'
+import { auditAnnotations, boundedWarnings, USUAL_OUTLETS, type Outlets } from './outlets.ts'
 
 /** The versions of AdmissionReview that are read; an answer has the version of its question. */
 export const REVIEW_VERSIONS = ['admission.k8s.io/v1', 'admission.k8s.io/v1beta1'] as const
@@ -69,6 +71,7 @@ export function denial(
   id: ReviewId,
   problems: readonly Problem[],
   warnings: readonly string[] = [],
+  audit?: JsonObject,
 ): JsonObject {
   const status = {
     status: 'Failure',
@@ -76,53 +79,61 @@ export function denial(
     reason: 'BadRequest',
     code: 400,
   }
-  return answer(id, { allowed: false, status }, warnings)
+  return answer(id, { allowed: false, status }, warnings, audit)
 }
 
-/** The AdmissionReview for a decision. Throws when a patch does not do what was decided. */
-export function writeReview(review: Review, decision: Decision): JsonObject {
+/** The text of the AdmissionReview for a decision. Throws when a patch does not do what was decided. */
+export function writeReview(
+  review: Review,
+  decision: Decision,
+  outlets: Outlets = USUAL_OUTLETS,
+): string {
+  const warnings = outlets.warnings ? decision.warnings : []
+  const audit = outlets.audit ? auditAnnotations(decision) : undefined
   switch (decision.kind) {
     case 'reject':
-      return denial(review, decision.problems, decision.warnings)
+      return JSON.stringify(denial(review, decision.problems, warnings, audit))
     case 'skip':
-      return answer(review, patched(review, decision.cleaned), decision.warnings)
+      return admission(review, decision.cleaned, warnings, audit)
     case 'inject':
-      return answer(review, patched(review, decision), decision.warnings)
+      return admission(review, decision, warnings, audit)
   }
 }
 
 /** A pod as it came, and as it is to be. */
 type Change = { readonly before: Pod; readonly pod: Pod }
 
-/** The verdict that lets a pod in, with what is to be changed. */
-function patched(review: Review, change: Change | undefined): JsonObject {
+/** Lets the pod in, with what is to be changed. */
+function admission(
+  review: Review,
+  change: Change | undefined,
+  warnings: readonly string[],
+  audit: JsonObject | undefined,
+): string {
   const operations = change === undefined ? [] : diff(change.before, change.pod)
-  if (change === undefined || operations.length === 0) return { allowed: true }
+  if (change === undefined || operations.length === 0) {
+    return JSON.stringify(answer(review, { allowed: true }, warnings, audit))
+  }
   checkPatch(review, change, operations)
-  const patch = Buffer.from(JSON.stringify(operations)).toString('base64')
-  return { allowed: true, patch, patchType: 'JSONPatch' }
+  const verdict = { allowed: true, patch: '', patchType: 'JSONPatch' }
+  const text = JSON.stringify(answer(review, verdict, warnings, audit))
+  const patch = Buffer.from(printPatch(operations)).toString('base64')
+  // By far the longest member, and there is nothing in it to escape: it is put in last.
+  return text.replace('"patch":""', `"patch":"${patch}"`)
 }
 
-function answer(id: ReviewId, verdict: JsonObject, warnings: readonly string[]): JsonObject {
+function answer(
+  id: ReviewId,
+  verdict: JsonObject,
+  warnings: readonly string[],
+  audit: JsonObject | undefined,
+): JsonObject {
   const { apiVersion, uid } = id
-  const shown = warnings.length === 0 ? {} : { warnings: bounded(warnings) }
-  return { apiVersion, kind: 'AdmissionReview', response: { uid, ...verdict, ...shown } }
-}
-
-/** Characters of one warning, and how many of those fit: the API server cuts and drops at the same places. */
-const LONGEST_WARNING = 256
-const MOST_WARNINGS = 4096 / LONGEST_WARNING
-
-/** Warnings as they may be sent: on one line each, not too long, not too many. */
-function bounded(warnings: readonly string[]): readonly string[] {
-  const shown = warnings.map(visible).map(shorten)
-  if (shown.length <= MOST_WARNINGS) return shown
-  const kept = shown.slice(0, MOST_WARNINGS - 1)
-  return [...kept, `and ${String(shown.length - kept.length)} more warnings`]
-}
-
-function shorten(warning: string): string {
-  return warning.length <= LONGEST_WARNING ? warning : `${warning.slice(0, LONGEST_WARNING - 1)}…`
+  const told = {
+    ...(warnings.length === 0 ? {} : { warnings: boundedWarnings(warnings) }),
+    ...(audit === undefined ? {} : { auditAnnotations: audit }),
+  }
+  return { apiVersion, kind: 'AdmissionReview', response: { uid, ...verdict, ...told } }
 }
 
 /** The API server applies the patch to the object that it sent, so that is what must take it. */

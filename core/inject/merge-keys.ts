@@ -59,17 +59,19 @@ export const ALTERNATIVES: ReadonlyMap<string, ReadonlySet<string>> = new Map([
 export function withoutRivals(object: JsonObject, patch: JsonObject, type: ObjectType): JsonObject {
   const group = ALTERNATIVES.get(type.name)
   const isContested = group !== undefined && Object.keys(patch).some((name) => group.has(name))
-  const kept = Object.entries(object).filter(([name]) => {
-    return !(isContested && group.has(name) && own(patch, name) === undefined)
-  })
-  const members = kept.map(([name, before]) => {
-    const field = type.fields.get(name)
-    return [name, before && narrowed(before, own(patch, name), field)] as const
-  })
-  const isKept =
-    kept.length === Object.keys(object).length &&
-    members.every(([name, after]) => after === object[name])
-  return isKept ? object : Object.fromEntries(members)
+  let copy: Record<string, Json | undefined> | undefined
+  for (const name in object) {
+    const before = object[name]
+    const rival = own(patch, name)
+    const isGone = isContested && group.has(name) && rival === undefined
+    const after = rival && before ? narrowed(before, rival, type.fields.get(name)) : before
+    if (!isGone && after === before) continue
+    copy ??= { ...object }
+    // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- in our own copy
+    if (isGone) delete copy[name]
+    else if (after !== undefined) put(copy, name, after)
+  }
+  return copy ?? object
 }
 
 function narrowed(before: Json, patch: Json | undefined, field: Field | undefined): Json {

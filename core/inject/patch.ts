@@ -1,5 +1,6 @@
 import jsonpatch from 'fast-json-patch'
-import { isArray, isObject, isSame, own, type Json } from '../json.ts'
+import { writeJson } from '../json-text.ts'
+import { isArray, isObject, own, type Json } from '../json.ts'
 
 /** The operations of RFC 6902 that a patch of ours consists of. `path` is a JSON Pointer, RFC 6901. */
 export type Operation =
@@ -29,18 +30,20 @@ export function applyPatch(document: Json, operations: readonly Operation[]): Js
   return draft.root
 }
 
-/** Whether `operations` apply to `before` and make exactly `after` of it. */
-export function isApplicable(
-  before: unknown,
-  operations: readonly Operation[],
-  after: unknown,
-): boolean {
-  if (!isJson(before)) return false
-  try {
-    return isSame(applyPatch(before, operations), after)
-  } catch {
-    return false
+/** The JSON text of a patch. */
+export function printPatch(operations: readonly Operation[]): string {
+  const pieces: string[] = []
+  for (const operation of operations) {
+    const { op, path } = operation
+    pieces.push(pieces.length === 0 ? '[' : ',', '{"op":"', op, '","path":')
+    writeJson(path, pieces)
+    if (operation.op !== 'remove') {
+      pieces.push(',"value":')
+      writeJson(operation.value, pieces)
+    }
+    pieces.push('}')
   }
+  return operations.length === 0 ? '[]' : `${pieces.join('')}]`
 }
 
 function collect(before: unknown, after: unknown, path: string, out: Operation[]): void {
@@ -54,7 +57,7 @@ type Members = Readonly<Record<string, unknown>>
 
 function collectMap(before: Members, after: Members, path: string, out: Operation[]): void {
   const start = out.length
-  for (const key of Object.keys(before)) {
+  for (const key in before) {
     if (before[key] === undefined || own(after, key) !== undefined) continue
     if (isBanned(key)) {
       replaceInstead(start, after, path, out)
@@ -62,7 +65,7 @@ function collectMap(before: Members, after: Members, path: string, out: Operatio
     }
     out.push({ op: 'remove', path: `${path}/${escapeKey(key)}` })
   }
-  for (const key of Object.keys(after)) {
+  for (const key in after) {
     const value = own(after, key)
     const old = own(before, key)
     if (value === undefined || value === old) continue
@@ -98,29 +101,35 @@ function collectList(
     out.push({ op: 'replace', path, value: after })
     return
   }
-  const stays = new Set(kept.map(([from]) => from))
+  let next = kept.length - 1
   for (let index = before.length - 1; index >= 0; index--) {
-    if (!stays.has(index)) out.push({ op: 'remove', path: `${path}/${String(index)}` })
+    if (kept[next]?.[0] === index) next--
+    else out.push({ op: 'remove', path: `${path}/${index}` })
   }
-  const wasThere = new Set(kept.map(([, to]) => to))
-  after.forEach((value, index) => {
-    if (!wasThere.has(index)) out.push({ op: 'add', path: `${path}/${String(index)}`, value })
-  })
-  for (const [from, to] of kept) collect(before[from], after[to], `${path}/${String(to)}`, out)
+  next = 0
+  for (let index = 0; index < after.length; index++) {
+    if (kept[next]?.[1] === index) next++
+    else out.push({ op: 'add', path: `${path}/${index}`, value: after[index] })
+  }
+  for (const [from, to] of kept) {
+    if (before[from] !== after[to]) collect(before[from], after[to], `${path}/${to}`, out)
+  }
 }
 
 /** Index before and index after of one item that stays in the list. */
 type Pair = readonly [from: number, to: number]
 
-/** The most pairs of items with the same name that keep their order among each other. */
+/** The most pairs of items with the same name that keep their order among each other; both rise. */
 function pairItems(before: readonly unknown[], after: readonly unknown[]): readonly Pair[] {
+  const places = new Map<string, number>()
   const oldNames = nameItems(before)
+  for (let index = 0; index < oldNames.length; index++) places.set(oldNames[index] ?? '', index)
   const newNames = nameItems(after)
-  const placeBefore = new Map(oldNames.map((name, index) => [name, index]))
-  const pairs = newNames.flatMap((name, to): readonly Pair[] => {
-    const from = placeBefore.get(name)
-    return from === undefined ? [] : [[from, to]]
-  })
+  const pairs: Pair[] = []
+  for (let to = 0; to < newNames.length; to++) {
+    const from = places.get(newNames[to] ?? '')
+    if (from !== undefined) pairs.push([from, to])
+  }
   return longestRising(pairs)
 }
 
@@ -130,23 +139,28 @@ function pairItems(before: readonly unknown[], after: readonly unknown[]): reado
  */
 const NAMING_FIELDS = ['name', 'mountPath', 'containerPort', 'devicePath', 'uid', 'ip', 'key']
 
-/** A name for each item, unique in the list; items that nothing names are numbered. */
+/** A name for each item, unique in the list; items of one name are numbered from the second on. */
 function nameItems(items: readonly unknown[]): readonly string[] {
   const seen = new Map<string, number>()
-  return items.map((item) => {
+  const names: string[] = []
+  for (const item of items) {
     const name = nameOf(item)
-    const count = seen.get(name) ?? 0
-    seen.set(name, count + 1)
-    return `${String(count)} ${name}`
-  })
+    const count = seen.get(name)
+    seen.set(name, (count ?? 0) + 1)
+    names.push(count === undefined ? name : `${count} ${name}`)
+  }
+  return names
 }
 
+/** Begins with a word, so that no name is the numbered one of another item. */
 function nameOf(item: unknown): string {
   if (isArray(item)) return 'list'
   if (!isObject(item)) return `${typeof item} ${String(item)}`
+  const { name } = item
+  if (typeof name === 'string') return `name ${name}`
   for (const field of NAMING_FIELDS) {
     const value = own(item, field)
-    if (typeof value === 'string' || typeof value === 'number') return `${field} ${String(value)}`
+    if (typeof value === 'string' || typeof value === 'number') return `${field} ${value}`
   }
   return 'map'
 }
@@ -240,11 +254,6 @@ function pointsToNothing(operation: Operation): Error {
 
 function member(parent: Writable, key: string): Json | undefined {
   return Array.isArray(parent) ? parent[Number(key)] : own(parent, key)
-}
-
-/** A claim about the caller: whatever is patched came out of JSON or is about to become JSON. */
-function isJson(value: unknown): value is Json {
-  return value !== undefined && typeof value !== 'function'
 }
 
 function escapeKey(key: string): string {

@@ -305,6 +305,8 @@ function keptItem(item: Json): Json {
 /** Whether a part of an overlay holds nothing but values: most do, and stand in the result as they are. */
 function isPlain(value: Json): boolean {
   if (typeof value !== 'object' || value === null) return true
+  const known = PLAINNESS.get(value)
+  if (known !== undefined) return known
   if (isArray(value)) return value.every(isPlain)
   for (const name in value) {
     const member = value[name]
@@ -313,6 +315,14 @@ function isPlain(value: Json): boolean {
     }
   }
   return true
+}
+
+/** Whether a value that never changes is plain, by the value. */
+const PLAINNESS = new WeakMap<object, boolean>()
+
+/** Says that a value never changes: whether it holds nothing but values is asked now, and never again. */
+export function keepPlainness(value: Json): void {
+  if (typeof value === 'object' && value !== null) PLAINNESS.set(value, isPlain(value))
 }
 
 function keptItems(items: readonly Json[]): readonly Json[] {

@@ -2,12 +2,13 @@
  * The text of a template, read as YAML, made ready to be filled again and again: what does not depend on
  * printed values is checked against the Pod type once and shared, and each mark knows which field it fills.
  */
+import { keepText } from '../json-text.ts'
 import { isArray, isObject, type Json, type JsonObject } from '../json.ts'
 import { Refusal } from '../problem.ts'
 import { put } from './merge-keys.ts'
 import type { Field, ObjectType } from './pod-fields.ts'
 import { isPlainFit, readOverlayField } from './typed.ts'
-import { isDirective } from './strategic-merge.ts'
+import { isDirective, keepPlainness } from './strategic-merge.ts'
 
 /** Starts a mark; its number and MARK_END follow. No template may contain it. */
 export const MARK = '@slot:'
@@ -21,8 +22,9 @@ export function markOf(number: number): string {
 /** Builds a value from the printed values of one rendering; undefined leaves it out. */
 export type Fill = (slots: readonly Json[]) => Json | undefined
 
-/** What stands always there, or what has to be built each time. */
-type Part = { readonly fixed: Json | undefined } | { readonly fill: Fill }
+/** What stands always there, or what has to be built of printed values, which `uses` numbers. */
+type Part =
+  { readonly fixed: Json | undefined } | { readonly fill: Fill; readonly uses: readonly number[] }
 
 /** The place in a template, for problems. */
 type Place = { readonly template: string; readonly path: string }
@@ -42,17 +44,19 @@ export function prepareOverlay(template: string, value: Json, type: ObjectType |
 /** `field` undefined: nothing is known of what stands here. */
 function prepare(value: Json, field: Field | undefined, name: string, place: Place): Part {
   if (!hasMark(value)) {
-    return { fixed: field === undefined ? value : checked(value, field, name, place) }
+    return always(field === undefined ? value : checked(value, field, name, place))
   }
   if (typeof value === 'string') {
     const index = slotIndex(value, place)
     const { template } = place
+    const read =
+      field && sameAgain((slots) => checked(slots[index] ?? null, field, name, place), [index])
     return {
+      uses: [index],
       fill: (slots) => {
         const printed = slots[index]
         if (printed === undefined) throw fault(template, value, 'a mark that was printed')
-        if (field === undefined || isPlainFit(printed, field)) return printed
-        return checked(printed, field, name, place)
+        return read === undefined || (field && isPlainFit(printed, field)) ? printed : read(slots)
       },
     }
   }
@@ -85,17 +89,21 @@ function prepareList(items: readonly Json[], field: Field | undefined, place: Pl
     }
     return prepare(each, item, String(index), place)
   })
-  return {
-    fill: (slots) =>
-      parts
-        .map((part) => ('fill' in part ? part.fill(slots) : part.fixed))
-        .filter((each) => each !== undefined),
+  const build: Fill = (slots) => {
+    const list: Json[] = []
+    for (const part of parts) {
+      const value = 'fill' in part ? part.fill(slots) : part.fixed
+      if (value !== undefined) list.push(value)
+    }
+    return list
   }
+  return built(build, parts.flatMap(usesOf))
 }
 
 function firstOf(part: Part, field: Field, index: number, place: Place): Part {
   if (!('fill' in part)) return part
   return {
+    uses: part.uses,
     fill: (slots) => {
       const value = part.fill(slots)
       if (
@@ -161,8 +169,61 @@ function assembled(
     }
     return map
   }
+  const uses = members.flatMap(({ keySlot, part }) => [
+    ...(keySlot === undefined ? [] : [keySlot]),
+    ...usesOf(part),
+  ])
   const isFixed = members.every(({ keySlot, part }) => keySlot === undefined && !('fill' in part))
-  return isFixed ? { fixed: build([]) } : { fill: build }
+  return isFixed ? always(build([])) : built(build, uses)
+}
+
+function usesOf(part: Part): readonly number[] {
+  return 'fill' in part ? part.uses : []
+}
+
+/** The most printed values of a part that is kept: such a part is mostly the configuration's alone. */
+const FEW = 24
+
+function built(build: Fill, uses: readonly number[]): Part {
+  return { fill: uses.length <= FEW ? sameAgain(build, uses) : build, uses }
+}
+
+/**
+ * Builds nothing anew while the printed values that it is built of stay the same, which those of the
+ * configuration do from pod to pod. Only the last result is kept.
+ */
+function sameAgain(build: Fill, uses: readonly number[]): Fill {
+  let last: readonly Json[] | undefined
+  let value: Json | undefined
+  let isKept = false
+  return (slots) => {
+    if (last !== undefined && isSameIn(uses, slots, last)) {
+      if (!isKept) keep(value)
+      isKept = true
+      return value
+    }
+    value = build(slots)
+    last = slots
+    isKept = false
+    return value
+  }
+}
+
+function isSameIn(uses: readonly number[], a: readonly Json[], b: readonly Json[]): boolean {
+  for (const index of uses) if (a[index] !== b[index]) return false
+  return true
+}
+
+/** A part that every rendering shares. */
+function always(fixed: Json | undefined): Part {
+  keep(fixed)
+  return { fixed }
+}
+
+/** What is asked of a shared value for every pod is asked once. */
+function keep(value: Json | undefined): void {
+  if (value !== undefined) keepPlainness(value)
+  keepText(value)
 }
 
 function checked(value: Json, field: Field, name: string, place: Place): Json | undefined {

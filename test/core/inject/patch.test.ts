@@ -1,7 +1,8 @@
 import assert from 'node:assert'
 import fc from 'fast-check'
 import t from 'tap'
-import { applyPatch, diff, isApplicable, type Operation } from '../../../core/inject/patch.ts'
+import { isApplicable } from '../../../core/inject/patch-check.ts'
+import { applyPatch, diff, printPatch, type Operation } from '../../../core/inject/patch.ts'
 import type { Json } from '../../../core/json.ts'
 
 const app = { name: 'app', image: 'app:1', ports: [{ containerPort: 80 }] }
@@ -170,6 +171,10 @@ function holds(before: Json, after: Json): void {
   if (got !== to) throw new Error(`got ${got}, want ${to}, by ${JSON.stringify(operations)}`)
   if (from === to && operations.length > 0) throw new Error('operations without a difference')
   if (!isApplicable(before, operations, after)) throw new Error('refused its own patch')
+  if (from !== to && isApplicable(before, operations.slice(1), after)) {
+    throw new Error('took a patch that lacks an operation')
+  }
+  if (printPatch(operations) !== JSON.stringify(operations)) throw new Error('another text')
   if (textOf(before) !== from || textOf(after) !== to) throw new Error('an input was changed')
 }
 
