@@ -43,23 +43,24 @@ const NO_JSON = { isJson: false, isDense: false }
 function readLayout(text: string, root: YamlNode): Layout {
   const votes: Votes = { step: new Map(), listOffset: new Map(), dashWidth: new Map() }
   const visit = (node: YamlNode, column: number | undefined): void => {
+    if (node.kind === 'alias' || node.kind === 'scalar') return
+    // Brackets have no layout, and nothing in them has one; their one line may be the whole text.
+    if (node.flow) return
     if (node.kind === 'map') {
       for (const [index, pair] of node.pairs.entries()) {
         const own = columnOf(text, pair.start)
-        if (index === 0 && !node.flow && column !== undefined) vote(votes.step, own - column)
-        visit(pair.value, node.flow ? undefined : own)
+        if (index === 0 && column !== undefined) vote(votes.step, own - column)
+        visit(pair.value, own)
       }
-    } else if (node.kind === 'list') {
-      for (const [index, item] of node.items.entries()) {
-        const own = columnOf(text, item.start)
-        if (index === 0 && !node.flow && column !== undefined) vote(votes.listOffset, own - column)
-        const isBeside = !text.slice(item.start, item.value.start).includes('\n')
-        const hasParts = item.value.kind === 'map' || item.value.kind === 'list'
-        if (!node.flow && isBeside && hasParts) {
-          vote(votes.dashWidth, columnOf(text, item.value.start) - own)
-        }
-        visit(item.value, undefined)
-      }
+      return
+    }
+    for (const [index, item] of node.items.entries()) {
+      const own = columnOf(text, item.start)
+      if (index === 0 && column !== undefined) vote(votes.listOffset, own - column)
+      const isBeside = !text.slice(item.start, item.value.start).includes('\n')
+      const hasParts = item.value.kind === 'map' || item.value.kind === 'list'
+      if (isBeside && hasParts) vote(votes.dashWidth, columnOf(text, item.value.start) - own)
+      visit(item.value, undefined)
     }
   }
   visit(root, undefined)
