@@ -18,6 +18,7 @@ const doors = [
   '**/check/**',
   '**/status/**',
   '**/datapath/**',
+  '**/play/**',
 ]
 const otherDoors = (...own) => ({
   group: doors.filter((door) => !own.some((room) => door.includes(room))),
@@ -112,6 +113,14 @@ export default defineConfig(
   wall(['preview/**/*.ts'], [otherDoors('preview', 'kube-inject')]),
   wall(['check/**/*.ts'], [otherDoors('check', 'kube-inject')]),
   wall(['status/**/*.ts'], [otherDoors('status', 'kube-inject')]),
+  // The page: what it takes from kube-inject must run in a browser.
+  wall(
+    ['play/**/*.ts'],
+    [
+      otherDoors('play', 'kube-inject'),
+      { group: ['node:*', 'commander', 'execa'], message: 'there is no Node in a browser' },
+    ],
+  ),
   wall(['datapath/**/*.ts'], [otherDoors('datapath', 'kube-inject', 'iptables-init')]),
   {
     files: ['test/**/*.ts'],
