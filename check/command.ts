@@ -1,11 +1,10 @@
 /** The subcommand `check`: flags in, one call; findings set the exit status, usage errors are thrown. */
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command, Option } from 'commander'
 import { SEVERITIES, type Severity } from '../core/analysis/codes.ts'
-import type { IstioVersion } from '../core/inject/values.ts'
+import { ISTIO_VERSIONS, type IstioVersion } from '../core/inject/values.ts'
 import type { StringMap } from '../core/k8s.ts'
-import { formatProblem } from '../core/problem.ts'
-import { readWorkload } from '../kube-inject/pod-template-path.ts'
 import type { Workload } from '../kube-inject/workloads.ts'
+import { readLabels, readName, readWorkloads } from '../kube-inject/flag-readers.ts'
 
 /** The flags as commander hands them over. */
 export type Flags = {
@@ -86,7 +85,7 @@ export function checkCommand(): Command {
     .option('-i, --istioNamespace <name>', 'namespace of the ConfigMaps (istio-system)')
     .addOption(
       new Option('--istio-version <version>', 'built-in templates, values and mesh defaults')
-        .choices(['current', '1.17', '1.8'])
+        .choices(ISTIO_VERSIONS)
         .default('current'),
     )
   return command.action(async (flags: Flags) => {
@@ -96,30 +95,4 @@ export function checkCommand(): Command {
     const { check } = await import('./run.ts')
     if (await check(flags)) process.exitCode = 1
   })
-}
-
-function readName(name: string, before: readonly string[] = []): readonly string[] {
-  if (name === '-' && before.includes('-')) {
-    throw new InvalidArgumentError('standard input can be read only once')
-  }
-  return [...before, name]
-}
-
-function readLabels(text: string): StringMap {
-  const pairs = text === '' ? [] : text.split(',')
-  const labels: Record<string, string> = {}
-  for (const pair of pairs) {
-    const [, key, value] = /^([^=\s]+)=([^=\s]*)$/.exec(pair) ?? []
-    if (key === undefined || value === undefined) {
-      throw new InvalidArgumentError(`got ${JSON.stringify(pair)}, want key=text`)
-    }
-    labels[key] = value
-  }
-  return labels
-}
-
-function readWorkloads(text: string, before: readonly Workload[]): readonly Workload[] {
-  const read = readWorkload(text)
-  if (!read.ok) throw new InvalidArgumentError(read.problems.map(formatProblem).join('; '))
-  return [...before, ...read.value]
 }

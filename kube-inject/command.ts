@@ -1,11 +1,9 @@
 /** The subcommand `kube-inject`: flags in, one call, exit status by what is thrown. */
-import { Command, InvalidArgumentError, Option } from 'commander'
-import type { IstioVersion } from '../core/inject/values.ts'
-import { formatProblem } from '../core/problem.ts'
+import { Command, Option } from 'commander'
+import { ISTIO_VERSIONS, type IstioVersion } from '../core/inject/values.ts'
 import { FORMATS, type Format } from './format.ts'
-import { readWorkload } from './pod-template-path.ts'
-import { ISTIO_VERSIONS } from './versions.ts'
 import type { Workload } from './workloads.ts'
+import { readName, readWorkloads } from './flag-readers.ts'
 
 /** The flags as commander hands them over. */
 export type Flags = {
@@ -112,17 +110,4 @@ export function kubeInjectCommand(): Command {
     const { kubeInject } = await import('./run.ts')
     await kubeInject(flags)
   })
-}
-
-function readName(name: string, before: readonly string[] = []): readonly string[] {
-  if (name === '-' && before.includes('-')) {
-    throw new InvalidArgumentError('standard input can be read only once')
-  }
-  return [...before, name]
-}
-
-function readWorkloads(text: string, before: readonly Workload[]): readonly Workload[] {
-  const read = readWorkload(text)
-  if (!read.ok) throw new InvalidArgumentError(read.problems.map(formatProblem).join('; '))
-  return [...before, ...read.value]
 }

@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto'
 import { readInjectConfig, type ConfigSources, type InjectConfig } from '../core/inject/config.ts'
 import { isNativeByDefault, readNativeMode } from '../core/inject/native.ts'
-import type { IstioVersion } from '../core/inject/values.ts'
+import { ISTIO_VERSIONS, type IstioVersion } from '../core/inject/values.ts'
 import { Refusal } from '../core/problem.ts'
 import { asksForCluster, type ClusterFlags } from './cluster-flags.ts'
 import { readText } from './sources.ts'
-import { ISTIO_VERSIONS } from './versions.ts'
 
 /** The flags that say what to inject with. */
 export type ConfigFlags = ClusterFlags & {

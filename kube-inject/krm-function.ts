@@ -4,7 +4,7 @@
  * Source: KRM Functions Specification v1, as kustomize and kpt follow it.
  */
 import { injectPod } from '../core/inject/inject.ts'
-import type { IstioVersion } from '../core/inject/values.ts'
+import { ISTIO_VERSIONS, type IstioVersion } from '../core/inject/values.ts'
 import { isArray, isObject, type Json, type JsonObject } from '../core/json.ts'
 import { formatProblem, Refusal, type Problem, type Read } from '../core/problem.ts'
 import { parseDocuments, type YamlDocument } from '../core/yaml.ts'
@@ -74,7 +74,6 @@ function itemsOf(list: JsonObject): readonly Json[] {
 
 /** What the functionConfig may say in its `data`: texts of files, and the flags of kube-inject. */
 const KEYS = ['mesh', 'values', 'injectConfig', 'revision', 'namespace', 'istioVersion'] as const
-const VERSIONS: readonly IstioVersion[] = ['current', '1.17', '1.8']
 
 type Settings = {
   readonly flags: ConfigFlags
@@ -114,10 +113,10 @@ function readSettings(list: JsonObject): Settings {
 }
 
 function readVersion(got: string): Read<IstioVersion> {
-  const value = VERSIONS.find((version) => version === got)
+  const value = ISTIO_VERSIONS.find((version) => version === got)
   if (value !== undefined) return { ok: true, value }
   const path = 'functionConfig: /data/istioVersion'
-  return { ok: false, problems: [{ path, got, want: `one of ${VERSIONS.join(', ')}` }] }
+  return { ok: false, problems: [{ path, got, want: `one of ${ISTIO_VERSIONS.join(', ')}` }] }
 }
 
 /** The results about one item: errors, else warnings, each with who it is about. */

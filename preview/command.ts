@@ -1,10 +1,10 @@
 /** The subcommand `preview`: flags in, one call, exit status by what it found. */
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command, Option } from 'commander'
 import type { NativeMode } from '../core/inject/native.ts'
-import type { IstioVersion } from '../core/inject/values.ts'
+import { ISTIO_VERSIONS, type IstioVersion } from '../core/inject/values.ts'
 import { formatProblem, Refusal } from '../core/problem.ts'
-import { readWorkload } from '../kube-inject/pod-template-path.ts'
 import type { Workload } from '../kube-inject/workloads.ts'
+import { readName, readWorkloads } from '../kube-inject/flag-readers.ts'
 
 /** The flags as commander hands them over. */
 export type Flags = {
@@ -37,7 +37,6 @@ export type Flags = {
   readonly exitCode?: boolean
 }
 
-const VERSIONS: readonly IstioVersion[] = ['current', '1.17', '1.8']
 const NATIVE: readonly NativeMode[] = ['true', 'false', 'auto']
 
 /** The command. Wrong usage is thrown as a CommanderError. */
@@ -93,7 +92,7 @@ export function previewCommand(): Command {
         '--istio-version <version>',
         'built-in templates, values and mesh defaults of today',
       )
-        .choices(VERSIONS)
+        .choices(ISTIO_VERSIONS)
         .default('current'),
     )
     .addOption(
@@ -104,7 +103,9 @@ export function previewCommand(): Command {
     .option('--new-injectConfigFile <file>', 'the new injector configuration')
     .option('--new-revision <name>', 'the new revision; with --config-from-cluster its ConfigMaps')
     .addOption(
-      new Option('--new-istio-version <version>', 'the new built-in defaults').choices(VERSIONS),
+      new Option('--new-istio-version <version>', 'the new built-in defaults').choices(
+        ISTIO_VERSIONS,
+      ),
     )
     .addOption(
       new Option('--new-native-sidecars <mode>', 'the new ENABLE_NATIVE_SIDECARS').choices(NATIVE),
@@ -160,17 +161,4 @@ function wrongUsage(flags: Flags): string | undefined {
     return '--meshConfigMapName, --injectConfigMapName and --istioNamespace are of --config-from-cluster'
   }
   return undefined
-}
-
-function readName(name: string, before: readonly string[]): readonly string[] {
-  if (name === '-' && before.includes('-')) {
-    throw new InvalidArgumentError('standard input can be read only once')
-  }
-  return [...before, name]
-}
-
-function readWorkloads(text: string, before: readonly Workload[]): readonly Workload[] {
-  const read = readWorkload(text)
-  if (!read.ok) throw new InvalidArgumentError(read.problems.map(formatProblem).join('; '))
-  return [...before, ...read.value]
 }

@@ -1,12 +1,13 @@
 import type { ConfigMapPlace } from '../cluster/config-maps.ts'
 import type { ConnectFlags } from '../cluster/connect.ts'
 import { readNativeMode, type NativeMode } from '../core/inject/native.ts'
-import type { IstioVersion } from '../core/inject/values.ts'
+import { ISTIO_VERSIONS, type IstioVersion } from '../core/inject/values.ts'
 import type { Problem, Read } from '../core/problem.ts'
 import { readCertificateFlags, type CertificateChoice } from './certificate-flags.ts'
 import { clusterOf, placesOf, refuseClusterFlags } from './cluster-flags.ts'
 import { LIMITS, type Limits } from './limits.ts'
 import { LOG_LEVELS } from './logging.ts'
+import type { Outlets } from './outlets.ts'
 import type { ConfigFiles } from './source.ts'
 
 /** The flags as commander hands them over, all texts. */
@@ -41,6 +42,8 @@ export type Flags = {
   readonly maxConnections?: string
   readonly maxBodyMemory?: string
   readonly events?: string
+  readonly warnings?: string
+  readonly auditAnnotations?: string
   readonly podSecurityWarnings?: string
   readonly logLevel?: string
 }
@@ -72,12 +75,12 @@ export type Config = CertificateChoice & {
   readonly limits: Pick<Limits, 'requests' | 'connections' | 'heldBytes'>
   /** Whether Events are written; there is a cluster then. */
   readonly hasEvents: boolean
+  /** What answers tell besides the verdict. */
+  readonly outlets: Outlets
   /** Whether namespaces are watched for levels of PodSecurity that will refuse injected pods. */
   readonly hasPodSecurityWarnings: boolean
   readonly logLevel: string
 }
-
-const ISTIO_VERSIONS: readonly IstioVersion[] = ['current', '1.17', '1.8']
 
 /** Reads flags and environment; all that is wrong is reported together. */
 export function readConfig(
@@ -108,6 +111,12 @@ export function readConfig(
     readWord('--events', flags.events ?? String(cluster !== undefined), BOOLEANS),
     'false',
   )
+  const isOn = (flag: string, text: string | undefined): boolean =>
+    keep(readWord(flag, text ?? 'true', BOOLEANS), 'true') === 'true'
+  const outlets = {
+    warnings: isOn('--warnings', flags.warnings),
+    audit: isOn('--audit-annotations', flags.auditAnnotations),
+  }
   const hints = keep(
     readWord('--pod-security-warnings', flags.podSecurityWarnings ?? 'false', BOOLEANS),
     'false',
@@ -155,6 +164,7 @@ export function readConfig(
       drainMs: seconds * 1000,
       limits,
       hasEvents: events === 'true',
+      outlets,
       hasPodSecurityWarnings: hints === 'true',
       logLevel,
     },
