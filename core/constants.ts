@@ -49,6 +49,24 @@ export const REDIRECT_PLAN_ANNOTATION = 'sidecar-injector.io/redirect-plan'
 export const REDIRECT_PLAN_ENV = 'SIDECAR_REDIRECT_PLAN'
 export const REDIRECT_PLAN_DIGEST_ENV = 'SIDECAR_REDIRECT_PLAN_SHA256'
 
+// Labels that decide which webhook the API server asks, and names by which webhooks are told apart.
+
+/** Label of a namespace: `enabled` gives its pods to the default revision, any other text to nobody. */
+export const INJECTION_LABEL = 'istio-injection'
+/** Label of a namespace or a pod: the revision that is to inject. Also of istiod's webhook configurations. */
+export const ISTIO_REVISION_LABEL = 'istio.io/rev'
+/** Label of a namespace: `ambient` hands its pods to the node's own proxy. */
+export const DATAPLANE_LABEL = 'istio.io/dataplane-mode'
+/** Label of our webhook configurations: the revision. */
+export const REVISION_LABEL = 'sidecar-injector.io/rev'
+/** Label that the API server gives each namespace: its name. */
+export const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name'
+/** What the names of our entries end in; istiod patches those that end in its own suffix. */
+export const ENTRY_SUFFIX = 'sidecar-injector.io'
+export const ISTIO_ENTRY_SUFFIX = 'sidecar-injector.istio.io'
+/** How the revision without a name is written in labels. */
+export const DEFAULT_REVISION = 'default'
+
 // Traffic capture: what `istio-iptables` writes into the kernel.
 
 /** Where the validation probe connects to; nothing listens there, so only the rules can answer it. */

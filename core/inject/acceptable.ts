@@ -213,25 +213,59 @@ function checkMounts(
   volumes: ReadonlySet<string>,
 ): readonly Problem[] {
   const mounts = container.volumeMounts ?? []
+  const paths = new Set<string>()
   const places = new Set<string>()
-  const isTheirs = (mount: VolumeMount): boolean =>
-    userMounts.some((each) => {
-      return isObject(each) && each['name'] === mount.name && each['mountPath'] === mount.mountPath
-    })
+  const asked = new Set(userMounts.map((each) => (isObject(each) ? textOfMount(each) : '')))
+  const isTheirs = (mount: VolumeMount): boolean => asked.has(textOfMount(mount))
+  const secrets =
+    asked.size === 0
+      ? []
+      : mounts.filter((mount) => !isTheirs(mount)).map(({ mountPath }) => placeOf(mountPath))
   return mounts.flatMap((mount, index) => {
     const { name, mountPath } = mount
-    const at = isTheirs(mount)
+    const place = placeOf(mountPath)
+    const isOfAnnotation = asked.size > 0 && isTheirs(mount)
+    const at = isOfAnnotation
       ? `${USER_VOLUME_MOUNT_ANNOTATION}: /${name}`
       : `${path}/volumeMounts/${index}`
     const problems: Problem[] = []
     if (!volumes.has(name)) problems.push({ path: at, got: name, want: 'a volume of the pod' })
-    if (places.has(mountPath)) {
+    if (paths.has(mountPath) || (isOfAnnotation && places.has(place))) {
       const want = 'a path where nothing else is mounted'
       problems.push({ path: `${at}/mountPath`, got: mountPath, want })
+    } else if (isOfAnnotation && secrets.some((secret) => isInSecrets(place, secret))) {
+      const want = 'a path outside the folders of the roots, keys and tokens of the proxy'
+      problems.push({ path: `${at}/mountPath`, got: mountPath, want })
     }
-    places.add(mountPath)
+    paths.add(mountPath)
+    places.add(place)
     return problems
   })
+}
+
+function textOfMount({
+  name,
+  mountPath,
+}: {
+  readonly name?: unknown
+  readonly mountPath?: unknown
+}) {
+  return JSON.stringify([name, mountPath])
+}
+
+/** Where a path leads: without needless parts; in the proxy's image `/var/run` is a link to `/run`. */
+function placeOf(mountPath: string): string {
+  const steps: string[] = []
+  for (const step of mountPath.split('/')) {
+    if (step === '..') steps.pop()
+    else if (step !== '' && step !== '.') steps.push(step)
+  }
+  return `/${steps.join('/')}`.replace(/^\/run(?=\/|$)/, '/var/run')
+}
+
+/** What lies over the proxy's own root certificates, keys or tokens decides whom it trusts. */
+function isInSecrets(place: string, secret: string): boolean {
+  return secret.startsWith('/var/run/secrets/') && `${place}/`.startsWith(`${secret}/`)
 }
 
 /** Names of containers that stand twice, and a pod whose last regular container became an init container. */
@@ -271,7 +305,7 @@ function checkVolumes({ pod, template }: Parts): readonly Problem[] {
 }
 
 /** The API server counts bytes of keys and texts; injection adds some of its own. */
-function checkAnnotationSize(pod: Pod): readonly Problem[] {
+export function checkAnnotationSize(pod: Pod): readonly Problem[] {
   const annotations = Object.entries(pod.metadata?.annotations ?? {})
   const length = annotations.reduce((sum, [key, text]) => sum + key.length + text.length, 0)
   // Most pods are far below: a character has at most three bytes a unit.

@@ -2,12 +2,14 @@
  * Mesh, values and injector configuration -> one immutable InjectConfig, templates compiled. Read
  * once at start and at every reload; a request works on the one it was given.
  */
-import { readProgram, TEMPLATE_TEXTS } from '../generated/templates.ts'
+import { readProgram, TEMPLATE_DECLARATIONS, TEMPLATE_TEXTS } from '../generated/templates.ts'
 import { isArray, isObject, type Json, type JsonObject } from '../json.ts'
 import type { StringMap } from '../k8s.ts'
 import { good, type Problem, type Read } from '../problem.ts'
 import { readYaml } from '../yaml.ts'
 import { IGNORED_NAMESPACES, type InjectionPolicy } from './decide.ts'
+import { declarationsOf, type Declared } from './fence-declared.ts'
+import { checkDeclarations } from './fence-load.ts'
 import { defaultMeshConfig, readMeshConfig, type MeshConfig } from './mesh-config.ts'
 import type { ProxyConfigResource } from './proxy-config-layers.ts'
 import { defaultProxyConfig, printProxyConfig, type ProxyConfig } from './proxy-config.ts'
@@ -54,6 +56,10 @@ export type InjectConfig = {
   readonly proxyConfigs: readonly ProxyConfigResource[]
   readonly policy: InjectionPolicy
   readonly templates: ReadonlyMap<string, Template>
+  /** What templates may bring into a pod, by template; those that nobody declared are missing. */
+  readonly declarations: ReadonlyMap<string, Declared>
+  /** Whether a pod is refused that got more than that. */
+  readonly isFenced: boolean
   readonly defaultTemplates: readonly string[]
   readonly aliases: Readonly<Record<string, readonly string[]>>
   /** Annotations that every injected pod gets through the webhook. */
@@ -91,45 +97,53 @@ export function readInjectConfig(sources: ConfigSources): Read<InjectConfig> {
   for (const [name, text] of Object.entries(texts)) {
     const template =
       text === TEMPLATE_TEXTS[istioVersion]?.[name]
-        ? good(builtInTemplate(name, () => readProgram(istioVersion, name)))
+        ? good(builtInTemplate(name, text, () => readProgram(istioVersion, name)))
         : compileTemplate(name, text)
     if (template.ok) templates.set(name, template.value)
     else problems.push(...template.problems)
   }
-  if (problems.length > 0) return { ok: false, problems }
+  const declared = declarationsOf({
+    texts,
+    builtIn: TEMPLATE_TEXTS[istioVersion] ?? {},
+    builtInDeclarations: TEMPLATE_DECLARATIONS[istioVersion] ?? {},
+    own: { ...webhook.declarations, ...given.declarations },
+  })
+  if (!declared.ok) problems.push(...declared.problems)
+  if (problems.length > 0 || !declared.ok) return { ok: false, problems }
 
   const proxyDefaults = defaultProxyConfig(istioVersion)
   const defaultTemplates = given.defaultTemplates ?? webhook.defaultTemplates
-  return {
-    ok: true,
-    value: {
-      istioVersion,
-      traits: VERSION_TRAITS[istioVersion],
-      revision: revision === 'default' ? '' : revision,
-      compliancePolicy: sources.compliancePolicy ?? '',
-      platform: sources.platform ?? '',
-      values: values.value,
-      mesh: mesh.value,
-      proxyDefaults,
-      proxyConfigText: printProxyConfig(mesh.value.defaultConfig, proxyDefaults),
-      proxyConfigs: sources.proxyConfigs ?? [],
-      policy: {
-        policy: given.policy ?? values.value.global.proxy.autoInject,
-        neverInjectSelector: given.neverInjectSelector ?? webhook.neverInjectSelector,
-        alwaysInjectSelector: given.alwaysInjectSelector ?? webhook.alwaysInjectSelector,
-        ignoredNamespaces: IGNORED_NAMESPACES,
-      },
-      templates,
-      defaultTemplates: defaultTemplates.length > 0 ? defaultTemplates : ['sidecar'],
-      aliases: given.aliases ?? webhook.aliases,
-      injectedAnnotations: given.injectedAnnotations ?? webhook.injectedAnnotations,
-      version: sources.digest(
-        JSON.stringify([istioVersion, texts, values.value.raw, sources.mesh?.text ?? '']),
-      ),
-      digest: sources.digest,
-      warnings,
+  const config: InjectConfig = {
+    istioVersion,
+    traits: VERSION_TRAITS[istioVersion],
+    revision: revision === 'default' ? '' : revision,
+    compliancePolicy: sources.compliancePolicy ?? '',
+    platform: sources.platform ?? '',
+    values: values.value,
+    mesh: mesh.value,
+    proxyDefaults,
+    proxyConfigText: printProxyConfig(mesh.value.defaultConfig, proxyDefaults),
+    proxyConfigs: sources.proxyConfigs ?? [],
+    policy: {
+      policy: given.policy ?? values.value.global.proxy.autoInject,
+      neverInjectSelector: given.neverInjectSelector ?? webhook.neverInjectSelector,
+      alwaysInjectSelector: given.alwaysInjectSelector ?? webhook.alwaysInjectSelector,
+      ignoredNamespaces: IGNORED_NAMESPACES,
     },
+    templates,
+    declarations: declared.value,
+    isFenced: values.value.sidecarInjector.fence,
+    defaultTemplates: defaultTemplates.length > 0 ? defaultTemplates : ['sidecar'],
+    aliases: given.aliases ?? webhook.aliases,
+    injectedAnnotations: given.injectedAnnotations ?? webhook.injectedAnnotations,
+    version: sources.digest(
+      JSON.stringify([istioVersion, texts, values.value.raw, sources.mesh?.text ?? '']),
+    ),
+    digest: sources.digest,
+    warnings,
   }
+  const undeclared = checkDeclarations(config)
+  return undeclared.length === 0 ? good(config) : { ok: false, problems: undeclared }
 }
 
 type Texts = Readonly<Record<string, string>>
@@ -193,14 +207,15 @@ type InjectDocument = {
   readonly alwaysInjectSelector?: readonly Json[]
   readonly injectedAnnotations?: StringMap
   readonly templates: Texts
+  readonly declarations: JsonObject
 }
 
 function readDocument(source: Source | undefined): Read<InjectDocument> {
-  if (source === undefined) return { ok: true, value: { templates: {} } }
+  if (source === undefined) return { ok: true, value: { templates: {}, declarations: {} } }
   const { path } = source
   const read = readYaml(path, source.text)
   if (!read.ok) return read
-  if (read.value === null) return { ok: true, value: { templates: {} } }
+  if (read.value === null) return { ok: true, value: { templates: {}, declarations: {} } }
   if (!isObject(read.value)) {
     return { ok: false, problems: [{ path, got: JSON.stringify(read.value), want: 'a map' }] }
   }
@@ -213,11 +228,13 @@ function readDocument(source: Source | undefined): Read<InjectDocument> {
   const annotations = fields.map('injectedAnnotations', isText, 'a map of texts')
   const aliases = fields.map('aliases', isTextList, 'a map of lists of template names')
   const templates = fields.map('templates', isText, 'a map of template texts') ?? {}
+  const declarations = fields.map('declarations', isJsonObject, 'a map of declarations') ?? {}
   if (problems.length > 0) return { ok: false, problems }
   return {
     ok: true,
     value: {
       templates,
+      declarations,
       ...(policy === undefined ? {} : { policy }),
       ...(defaultTemplates === undefined ? {} : { defaultTemplates }),
       ...(never === undefined ? {} : { neverInjectSelector: never }),

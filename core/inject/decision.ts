@@ -1,7 +1,7 @@
 import type { Json } from '../json.ts'
 import type { Pod, StringMap } from '../k8s.ts'
 import type { Problem } from '../problem.ts'
-import type { Reason } from './decide.ts'
+import type { Verdict } from './decide.ts'
 import type { Owner } from './owner.ts'
 
 /** One pod, or pod template, on its way through a door. */
@@ -22,29 +22,28 @@ export type InjectRequest = {
   readonly namespaceAnnotations?: StringMap
 }
 
+/** The row of the policy that spoke: its code, its sentence, and what it spoke about. */
+export type Spoken = Pick<Verdict, 'reason' | 'sentence' | 'evidence'>
+
 /**
  * What becomes of one pod. `before` is the pod as it was understood (see readPod); `pod` shares with
  * it every part that injection did not touch.
  */
 export type Decision =
-  | {
+  | (Spoken & {
       readonly kind: 'inject'
-      readonly reason: Reason
-      readonly sentence: string
       readonly before: Pod
       readonly pod: Pod
       /** Template names, in the order in which they were applied. */
       readonly templates: readonly string[]
       readonly warnings: readonly string[]
-    }
-  | {
+    })
+  | (Spoken & {
       readonly kind: 'skip'
-      readonly reason: Reason
-      readonly sentence: string
       /** The pod without the redirect plan that it brought, where it brought one: only injection writes them. */
       readonly cleaned?: { readonly before: Pod; readonly pod: Pod }
       readonly warnings: readonly string[]
-    }
+    })
   | {
       readonly kind: 'reject'
       readonly problems: readonly Problem[]

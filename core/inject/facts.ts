@@ -3,13 +3,19 @@ import { PROXY_CONFIG_ANNOTATION, TEMPLATES_ANNOTATION } from '../constants.ts'
 import type { Pod, StringMap } from '../k8s.ts'
 import { checkAnnotations } from '../options/annotations.ts'
 import { bad, formatProblem, good, Refusal, type Problem, type Read } from '../problem.ts'
+import { checkAnnotationSize } from './acceptable.ts'
 import { readLocation, type Location } from './cluster-envs.ts'
 import type { InjectConfig } from './config.ts'
 import type { InjectRequest } from './decision.ts'
 import { readOverrides } from './overrides.ts'
-import { effectiveProxyConfig, type ProxyConfigs } from './proxy-config-layers.ts'
+import {
+  effectiveProxyConfig,
+  type ProxyConfigs,
+  type ProxyConfigSources,
+} from './proxy-config-layers.ts'
 import { readProxyConfig } from './proxy-config.ts'
 import type { Template } from './template.ts'
+import { findTrustChanges } from './trust-envs.ts'
 import { readUserJson, type UserVolumes } from './user-json.ts'
 
 /** What a pod says about its injection, read and checked. */
@@ -24,6 +30,8 @@ export type Facts = {
 export function readFacts(pod: Pod, request: InjectRequest, config: InjectConfig): Read<Facts> {
   const annotations: StringMap = pod.metadata?.annotations ?? {}
   const labels: StringMap = pod.metadata?.labels ?? {}
+  const oversized = checkAnnotationSize(pod)
+  if (oversized.length > 0) return { ok: false, problems: oversized }
   const overrides = readOverrides(annotations)
   const problems: Problem[] = [
     ...checkAnnotations(annotations),
@@ -39,17 +47,21 @@ export function readFacts(pod: Pod, request: InjectRequest, config: InjectConfig
   if (problems.length > 0 || !userJson.ok || !templates.ok || layer?.ok === false) {
     return { ok: false, problems: distinct(problems) }
   }
+  const sources = {
+    mesh: config.mesh.defaultConfig,
+    annotation: layer?.value,
+    resources: config.proxyConfigs,
+    rootNamespace: config.mesh.rootNamespace,
+    namespace: namespaceOf(pod, request),
+    labels,
+  }
+  const proxyConfigs = effectiveProxyConfig(sources)
+  const strange = config.isFenced ? trustChanges(sources, proxyConfigs, userJson.value, config) : []
+  if (strange.length > 0) return { ok: false, problems: strange }
   return good({
     templates: templates.value,
     userJson: userJson.value,
-    proxyConfigs: effectiveProxyConfig({
-      mesh: config.mesh.defaultConfig,
-      annotation: layer?.value,
-      resources: config.proxyConfigs,
-      rootNamespace: config.mesh.rootNamespace,
-      namespace: namespaceOf(pod, request),
-      labels,
-    }),
+    proxyConfigs,
     location: readLocation(labels, {
       pathEnvs: request.proxyEnvs,
       clusterName: config.values.global.multiCluster.clusterName,
@@ -58,14 +70,34 @@ export function readFacts(pod: Pod, request: InjectRequest, config: InjectConfig
   })
 }
 
-/** The templates that the pod or the configuration asks for, aliases replaced once, in order. */
+/** What the pod's text, or its namespace, changes of the variables that say whom the proxy trusts. */
+function trustChanges(
+  sources: ProxyConfigSources,
+  { effective }: ProxyConfigs,
+  { datadog }: UserVolumes,
+  config: InjectConfig,
+): readonly Problem[] {
+  const { rootNamespace: namespace } = sources
+  const operators = { ...sources, annotation: undefined, namespace, labels: {} }
+  return findTrustChanges({
+    effective: effective.proxyMetadata,
+    annotation: sources.annotation?.fields['proxyMetadata'],
+    operators: () => effectiveProxyConfig(operators).effective.proxyMetadata,
+    datadog: config.values.global.proxy.tracer === 'datadog' ? datadog : {},
+  })
+}
+
+/**
+ * The templates that the pod or the configuration asks for, aliases replaced once, in order. One that is
+ * named again counts where it stands last: what is applied twice is as if it were applied then.
+ */
 function templatesOf(annotations: StringMap, config: InjectConfig): Read<readonly Template[]> {
   const asked = annotations[TEMPLATES_ANNOTATION]
   const names = (asked?.split(',').map((name) => name.trim()) ?? config.defaultTemplates).flatMap(
     (name) => (Object.hasOwn(config.aliases, name) ? (config.aliases[name] ?? []) : [name]),
   )
   const templates: Template[] = []
-  for (const name of names) {
+  for (const name of [...new Set([...names].reverse())].reverse()) {
     const template = config.templates.get(name)
     if (template === undefined) {
       const have = [...config.templates.keys()].sort().join(', ')

@@ -16,7 +16,6 @@
  */
 import {
   INIT_CONTAINER,
-  INTERCEPTION_MODE_ANNOTATION,
   OVERRIDES_ANNOTATION,
   PROXY_CONTAINER,
   STATUS_ANNOTATION,
@@ -26,15 +25,10 @@ import { isArray, isObject, isSame, own, type Json, type JsonObject } from '../j
 import type { Container, Pod, StringMap } from '../k8s.ts'
 import { bad, good, type Problem, type Read } from '../problem.ts'
 import { firstByName, without, withoutRivals } from './merge-keys.ts'
+import type { Observe } from './observe.ts'
+import { adjustUser } from './own-user.ts'
 import { POD_TYPES } from './pod-fields.ts'
-import {
-  containersIn,
-  isProxy,
-  mapContainers,
-  withContainers,
-  withOneProxy,
-  type ContainerList,
-} from './order.ts'
+import { containersIn, isProxy, withContainers, withOneProxy, type ContainerList } from './order.ts'
 import { isContainer, isPod } from './pod-shape.ts'
 import { listen, PROMETHEUS_CURRENT } from './prometheus.ts'
 import { isInjected, readStatus, withAnnotations } from './status.ts'
@@ -118,6 +112,7 @@ export function overlaid(
   pod: Pod,
   overlays: readonly JsonObject[],
   facts: { readonly isTproxy: boolean },
+  observe?: Observe,
 ): Read<Overlaid> {
   const overrides = readOverrides(pod.metadata?.annotations)
   if (!overrides.ok) return overrides
@@ -126,10 +121,21 @@ export function overlaid(
   const users = userContainers(pod, template, overrides.value)
   if (!users.ok) return users
   const base = settled(pod, template, overrides.value)
-  const merged = withOneSource(settledOverlays.reduce(mergePod, base), pod)
+  observe?.({ stage: 'settled', pod: base })
+  const overlaidOnce = settledOverlays.reduce((below, overlay, index) => {
+    const above = mergePod(below, overlay)
+    observe?.({ stage: 'template', pod: above, index })
+    return above
+  }, base)
+  const merged = withOneSource(overlaidOnce, pod)
+  observe?.({ stage: 'volume-sources', pod: merged })
   const reapplied = reapply(merged, users.value)
+  observe?.({ stage: 'own-container', pod: reapplied })
   const remembered = remember(reapplied, users.value, overrides.value)
-  return good({ template, merged: adjustUser(remembered, users.value, facts.isTproxy) })
+  observe?.({ stage: 'remembered', pod: remembered })
+  const adjusted = adjustUser(remembered, users.value, facts.isTproxy)
+  observe?.({ stage: 'own-user', pod: adjusted })
+  return good({ template, merged: adjusted })
 }
 
 /** One of the user's containers that a template has too. */
@@ -282,46 +288,6 @@ function remember(pod: Pod, users: readonly UserContainer[], overrides: Override
     return `"${list}":[${now[list].map((each) => printTyped('Container', each)).join(',')}]`
   })
   return withAnnotations(pod, { [OVERRIDES_ANNOTATION]: `{${parts.join(',')}}` })
-}
-
-/**
- * Makes the ids agree when the user's `istio-proxy` names a user or group: the rules leave that user's
- * traffic alone (`-u`), the validation runs as it, and under TPROXY the proxy itself must be root.
- */
-export function adjustUser(pod: Pod, users: readonly UserContainer[], isTproxy: boolean): Pod {
-  const proxy = users.find(({ name }) => name === PROXY_CONTAINER)
-  const ids = proxy?.container['securityContext']
-  if (proxy === undefined || !isObject(ids)) return pod
-  const { runAsUser, runAsGroup } = ids
-  const inits = containersIn(pod, 'initContainers')
-  const isCapturing = inits.some(
-    ({ name }) => name === INIT_CONTAINER || name === VALIDATION_CONTAINER,
-  )
-  if (!isCapturing || (runAsUser === undefined && runAsGroup === undefined)) return pod
-  const isRoot = isTproxy || pod.metadata?.annotations?.[INTERCEPTION_MODE_ANNOTATION] === 'TPROXY'
-  const own = { ...(isUid(runAsUser) && { runAsUser }), ...(isUid(runAsGroup) && { runAsGroup }) }
-  const withUid = (container: Container): Container => {
-    const at = container.args?.indexOf('-u') ?? -1
-    if (at < 0 || !isUid(runAsUser) || runAsUser === 0) return container
-    const args = container.args?.map((arg, index) => (index === at + 1 ? String(runAsUser) : arg))
-    return args === undefined ? container : { ...container, args }
-  }
-  const asUser = (container: Container): Container => {
-    return { ...container, securityContext: { ...container.securityContext, ...own } }
-  }
-  const asRoot = (container: Container): Container => {
-    return { ...container, securityContext: { ...container.securityContext, runAsUser: 0 } }
-  }
-  const told = [INIT_CONTAINER, VALIDATION_CONTAINER].reduce(
-    (each, name) => mapContainers(each, 'initContainers', name, withUid),
-    pod,
-  )
-  if (!isRoot) return mapContainers(told, 'initContainers', VALIDATION_CONTAINER, asUser)
-  return isUid(runAsUser) ? mapContainers(told, proxy.list, PROXY_CONTAINER, asRoot) : told
-}
-
-function isUid(value: Json | undefined): value is number {
-  return typeof value === 'number'
 }
 
 /** The pod's metadata without the status, and without metrics annotations that injection wrote. */

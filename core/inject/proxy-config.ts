@@ -3,6 +3,7 @@ import { goJson, isObject, type Json, type JsonObject } from '../json.ts'
 import type { StringMap } from '../k8s.ts'
 import { bad, good, type Problem, type Read } from '../problem.ts'
 import { readYaml } from '../yaml.ts'
+import { readQuickly } from '../yaml/quick.ts'
 import { checkProxyConfig } from './proxy-config-check.ts'
 import { INTERCEPTION_MODES, PROXY_CONFIG_FIELDS } from './proxy-config-fields.ts'
 import { numberOf, readFields, textOf, textsOf, valueAt } from './proxy-config-read.ts'
@@ -40,7 +41,7 @@ export function defaultProxyConfig(version: IstioVersion): ProxyConfig {
 
 /** Reads the text of an annotation: YAML or JSON, checked as part of a default configuration. */
 export function readProxyConfig(path: string, text: string): Read<ProxyConfigLayer> {
-  const yaml = readYaml(path, text)
+  const yaml = readBounded(path, text)
   if (!yaml.ok) return yaml
   const json = yaml.value ?? {}
   if (!isObject(json)) return bad(path, goJson(json), 'a map of ProxyConfig fields')
@@ -49,6 +50,23 @@ export function readProxyConfig(path: string, text: string): Read<ProxyConfigLay
   const problems = checkProxyConfig(`${path}: `, mergeProxyConfig(ASSUMED, layer.value).fields)
   return problems.length === 0 ? layer : { ok: false, problems }
 }
+
+/**
+ * Reading YAML is the dearest thing that a pod can ask for, so its length is bounded: more where the quick
+ * reader can take it.
+ */
+function readBounded(path: string, text: string): Read<Json> {
+  const isEnded = text.endsWith('\n') || /[|>]/.test(text)
+  const quick = text.length <= LONGEST ? readQuickly(isEnded ? text : `${text}\n`) : undefined
+  if (quick !== undefined) return good(quick)
+  if (text.length <= LONGEST_ODD) return readYaml(path, text)
+  const want = `at most ${LONGEST_ODD} characters, or ${LONGEST} of YAML without anchors and tags`
+  return bad(path, `${text.length} characters`, want)
+}
+
+/** Twenty root certificates fit. */
+const LONGEST = 32 * 1024
+const LONGEST_ODD = 4 * 1024
 
 /**
  * Reads the fields of a parsed configuration; ranges are not checked. `prefix` stands before the name of a

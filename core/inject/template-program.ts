@@ -31,6 +31,8 @@ export type Rendering = {
   key: string
   /** The text with a mark for each value; absent when only the values are wanted. */
   text?: string
+  /** Told of each node that adds to the text, before it does, and the innermost loop's index. */
+  readonly visit?: (node: Node, index: number | undefined) => void
 }
 
 /** Renders a context into a rendering. */
@@ -71,8 +73,10 @@ function statement(node: Node, place: Place): Step | undefined {
   if (node.type === 'ContentStatement') {
     const content = valueOf(node)
     const text = typeof content === 'string' ? content : ''
-    return (_frame, into) => {
-      if (into.text !== undefined) into.text += text
+    return (frame, into) => {
+      if (into.text === undefined) return
+      into.visit?.(node, indexIn(frame))
+      into.text += text
     }
   }
   if (isBlock(node)) {
@@ -99,8 +103,14 @@ function statement(node: Node, place: Place): Step | undefined {
   const value = expression(node.params.at(-1), place)
   return (frame, into) => {
     into.slots.push(value(frame))
-    if (into.text !== undefined) into.text += mark(into.slots.length - 1)
+    if (into.text === undefined) return
+    into.visit?.(node, indexIn(frame))
+    into.text += mark(into.slots.length - 1)
   }
+}
+
+function indexIn({ loop }: Frame): number | undefined {
+  return typeof loop['index'] === 'number' ? loop['index'] : undefined
 }
 
 function branch(subject: Value, then: Step, otherwise: Step): Step {

@@ -19,6 +19,8 @@ import { makeProgram, type Lookups, type Rendering } from './template-program.ts
 /** A template that passed every check at load. */
 export type Template = {
   readonly name: string
+  /** Its Handlebars text. */
+  readonly source: string
   /** The overlay for one pod. Throws a Refusal when the text is no YAML: that is the template's fault. */
   readonly render: (context: TemplateContext, lookups: Lookups) => JsonObject
 }
@@ -51,17 +53,18 @@ export function compileTemplate(
     if (cause instanceof Refusal) return { ok: false, problems: cause.problems }
     return bad(`template ${name}`, String(cause), 'a template that renders a sample pod')
   }
-  return good({ name, render })
+  return good({ name, source, render })
 }
 
 /**
  * A template of our own. The build has parsed it and a test has checked it, so that a process which
  * injects one pod and ends does neither; it is made ready when it is first rendered.
  */
-export function builtInTemplate(name: string, program: () => Program): Template {
+export function builtInTemplate(name: string, source: string, program: () => Program): Template {
   let render: Template['render'] | undefined
   return {
     name,
+    source,
     render: (context, lookups) => {
       render ??= renderOf(name, program(), POD_TYPES.Pod, readOwn)
       return render(context, lookups)

@@ -1,5 +1,5 @@
 /** The annotations that hold JSON of users, read and checked against the API's types before they reach a template. */
-import { isObject, sortedEntries, type Json, type JsonObject } from '../json.ts'
+import { goJson, isObject, sortedEntries, type Json, type JsonObject } from '../json.ts'
 import type { StringMap } from '../k8s.ts'
 import { bad, good, type Problem, type Read } from '../problem.ts'
 import { pointer } from './pod-shape.ts'
@@ -26,7 +26,12 @@ export function readUserJson(annotations: StringMap): Read<UserVolumes> {
   const volumes = named(annotations, USER_VOLUME_ANNOTATION, 'VolumeSource', problems)
   for (const { name, path, value } of volumes) problems.push(...checkUserVolume(path, name, value))
   const mounts = named(annotations, USER_VOLUME_MOUNT_ANNOTATION, 'VolumeMount', problems)
-  for (const { path, value } of mounts) problems.push(...checkUserMount(path, value))
+  for (const { name, path, value } of mounts) {
+    problems.push(...checkUserMount(path, value))
+    if (value['name'] === name) continue
+    const want = 'no name beside the key, which is the name of the volume'
+    problems.push({ path: `${path}/name`, got: goJson(value['name'] ?? null), want })
+  }
   const datadog = texts(annotations, DATADOG_ANNOTATION, problems)
   return problems.length === 0
     ? good({ volumes: valuesOf(volumes), mounts: valuesOf(mounts), datadog })

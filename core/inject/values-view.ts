@@ -25,12 +25,16 @@ export function viewValues(path: string, raw: JsonObject): Read<Values> {
       rewriteAppHTTPProbe: at.flag('sidecarInjectorWebhook.rewriteAppHTTPProbe'),
       defaultTemplates: at.texts('sidecarInjectorWebhook.defaultTemplates'),
       templates: at.textMap('sidecarInjectorWebhook.templates'),
+      declarations: at.map('sidecarInjectorWebhook.declarations'),
       aliases: at.textsMap('sidecarInjectorWebhook.aliases'),
       neverInjectSelector: at.maps('sidecarInjectorWebhook.neverInjectSelector'),
       alwaysInjectSelector: at.maps('sidecarInjectorWebhook.alwaysInjectSelector'),
       injectedAnnotations: at.textMap('sidecarInjectorWebhook.injectedAnnotations'),
     },
-    sidecarInjector: { cniAnnotation: at.flag('sidecarInjector.cniAnnotation') },
+    sidecarInjector: {
+      cniAnnotation: at.flag('sidecarInjector.cniAnnotation'),
+      fence: at.text('sidecarInjector.fence') === '' || at.flag('sidecarInjector.fence'),
+    },
   }
   return problems.length === 0 ? { ok: true, value } : { ok: false, problems }
 }

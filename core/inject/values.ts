@@ -5,8 +5,11 @@ import { defaultValues } from './values-defaults.ts'
 import { layer } from './values-layers.ts'
 import { viewValues } from './values-view.ts'
 
+/** The lines of Istio that there are templates for, the one of today first. */
+export const ISTIO_VERSIONS = ['current', '1.17', '1.8'] as const
+
 /** Which Istio's templates, values and mesh defaults are the built-in ones. */
-export type IstioVersion = 'current' | '1.17' | '1.8'
+export type IstioVersion = (typeof ISTIO_VERSIONS)[number]
 
 /**
  * The Helm values that injection reads, typed. A value that is null or absent reads as the zero of its
@@ -30,6 +33,8 @@ export type Values = {
     readonly defaultTemplates: readonly string[]
     /** Templates of the operator, by name. */
     readonly templates: Readonly<Record<string, string>>
+    /** What they may bring into a pod, by name. */
+    readonly declarations: JsonObject | undefined
     /** Lists of template names, by alias. */
     readonly aliases: Readonly<Record<string, readonly string[]>>
     /** Label selectors as the API has them. */
@@ -38,7 +43,11 @@ export type Values = {
     readonly injectedAnnotations: Readonly<Record<string, string>>
   }
   /** Our own subtree. */
-  readonly sidecarInjector: { readonly cniAnnotation: boolean }
+  readonly sidecarInjector: {
+    readonly cniAnnotation: boolean
+    /** Whether pods are refused that got more through a template than it declares; on unless switched off. */
+    readonly fence: boolean
+  }
 }
 
 /** `global` of the values. */

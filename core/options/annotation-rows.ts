@@ -145,7 +145,7 @@ export const PROXY: readonly AnnotationRow[] = [
     on: 'annotation',
     takes: 'a JSON object: volume name to volume source',
     default: '',
-    effect: 'volumes of the pod',
+    effect: 'volumes of the pod; no `hostPath`, unless a template declares it',
     read: readJsonMap,
   },
   {
@@ -153,7 +153,7 @@ export const PROXY: readonly AnnotationRow[] = [
     on: 'annotation',
     takes: 'a JSON object: volume name to the rest of a volume mount',
     default: '',
-    effect: 'volume mounts of the proxy',
+    effect: 'volume mounts of the proxy; not over its roots, keys and tokens',
     read: readJsonMap,
   },
   {

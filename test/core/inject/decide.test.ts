@@ -8,6 +8,9 @@ import {
   type InjectionPolicy,
   type PodFacts,
 } from '../../../core/inject/decide.ts'
+import { GATE_REASONS } from '../../../core/gates/reasons.ts'
+import { describeDecision } from '../../../core/inject/why.ts'
+import { printReasons } from '../../../core/reasons-page.ts'
 import { formatProblem } from '../../../core/problem.ts'
 
 const INJECT = 'sidecar.istio.io/inject'
@@ -175,17 +178,49 @@ t.test('a reason is given once, a sentence too', async (t) => {
   t.equal(new Set(DECISIONS.map(({ sentence }) => sentence)).size, DECISIONS.length)
 })
 
-t.test('docs/reference/decisions.md lists the rows of the table', async (t) => {
-  const page = readFileSync(
-    new URL('../../../docs/reference/decisions.md', import.meta.url),
-    'utf8',
+t.test('docs/reference/reasons.md is what the table prints', async (t) => {
+  const page = readFileSync(new URL('../../../docs/reference/reasons.md', import.meta.url), 'utf8')
+  t.equal(page, printReasons(), 'as `npm run reference` writes it')
+})
+
+t.test('a reason that was ever given out keeps its meaning', async (t) => {
+  const ever = JSON.parse(
+    readFileSync(new URL('../../fixtures/reasons.json', import.meta.url), 'utf8'),
+  ) as { readonly given: Readonly<Record<string, string>>; readonly retired: readonly string[] }
+  const now = [...GATE_REASONS, ...DECISIONS].map(
+    ({ reason, outcome }) => [reason, outcome] as const,
   )
-  const rows = DECISIONS.map(({ reason, outcome, sentence }, index) => {
-    return `| ${index + 1} | \`${reason}\` | ${outcome} | ${sentence} |`
-  })
+  t.equal(new Set(now.map(([reason]) => reason)).size, now.length, 'no word stands in both lists')
+  const open = Object.entries(ever.given).filter(([reason]) => !ever.retired.includes(reason))
   t.strictSame(
-    page.split('\n').filter((line) => /^\| \d/.test(line)),
-    rows,
+    Object.fromEntries(now),
+    Object.fromEntries(open),
+    'every code is in the list of all codes, those that are gone are marked as retired',
+  )
+  t.strictSame(
+    ever.retired.filter((reason) => ever.given[reason] === undefined),
+    [],
+    'what is retired was given once',
+  )
+})
+
+t.test('every outlet has one line for a decision', async (t) => {
+  const spoken = {
+    reason: 'label-opt-out',
+    sentence: "the pod's label says no",
+    evidence: { path: 'label sidecar.istio.io/inject', got: 'false\u001b[2J' },
+  } as const
+  t.equal(
+    describeDecision({ kind: 'skip', ...spoken, warnings: [] }),
+    'not injected: the pod\'s label says no: label sidecar.istio.io/inject is "false\\u001b[2J" (label-opt-out)',
+  )
+  const problems = [
+    { path: 'a', got: 'x', want: 'y' },
+    { path: 'b', got: '1', want: 'z' },
+  ]
+  t.equal(
+    describeDecision({ kind: 'reject', problems, warnings: [] }),
+    'refused: a: got "x", want y; b: got "1", want z',
   )
 })
 
