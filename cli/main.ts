@@ -14,6 +14,41 @@ const DOORS: readonly Door[] = [
     says: 'inject a ResourceList from standard input, as kustomize and kpt call functions',
     load: async () => (await import('../kube-inject/krm-command.ts')).krmCommand(),
   },
+  {
+    name: 'bootstrap',
+    says: "print the static configuration of an injected pod's Envoy",
+    load: async () => (await import('../datapath/bootstrap-command.ts')).bootstrapCommand(),
+  },
+  {
+    name: 'describe',
+    says: 'tell what the rules of a running pod do, and the first contradiction',
+    load: async () => (await import('../datapath/describe-command.ts')).describeCommand(),
+  },
+  {
+    name: 'preview',
+    says: 'tell what a new template, values or mesh would change, before it is rolled out',
+    load: async () => (await import('../preview/command.ts')).previewCommand(),
+  },
+  {
+    name: 'check',
+    says: 'find what injection will do wrong in manifests or in a cluster',
+    load: async () => (await import('../check/command.ts')).checkCommand(),
+  },
+  {
+    name: 'explain',
+    says: 'tell why a pod is injected or not, and where each field comes from',
+    load: async () => (await import('../explain/command.ts')).explainCommand(),
+  },
+  {
+    name: 'diff',
+    says: 'show what injection would change now, of manifests or of what runs',
+    load: async () => (await import('../explain/diff-command.ts')).diffCommand(),
+  },
+  {
+    name: 'doctor',
+    says: 'find out why pods are refused or hang',
+    load: async () => (await import('../status/doctor-command.ts')).doctorCommand(),
+  },
 ]
 
 runProgram(process.argv.slice(2), DOORS)

@@ -15,8 +15,10 @@ const pages = [
     module: 'core/inject/context-page.ts',
     print: 'printTemplateContext',
   },
+  { page: 'reasons.md', module: 'core/reasons-page.ts', print: 'printReasons' },
   { page: 'cni-config.md', module: 'cni-plugin/page.ts', print: 'printCniConfig' },
   { page: 'metrics.md', module: 'webhook/metrics-page.ts', print: 'printMetrics' },
+  { page: 'check.md', module: 'core/analysis/page.ts', print: 'printCheckPage' },
 ]
 
 for (const { page, module, print } of pages) {

@@ -1,8 +1,8 @@
 /** Keeps the caBundle of our MutatingWebhookConfigurations right, as long as this process leads. */
+import type { Bundle } from '../cluster/verify.ts'
 import type { Problem, Read } from '../core/problem.ts'
 import { patchAll, type Patcher } from './ca-bundle/patcher.ts'
 import type { Leader } from './leader.ts'
-import type { Bundle } from './tls/verify.ts'
 
 /** Where the bundle comes from: a file, or the own CA. */
 export type BundleSource = {

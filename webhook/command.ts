@@ -38,6 +38,8 @@ const FLAGS: readonly (readonly [flags: string, says: string])[] = [
   ['--max-connections <number>', 'connections; more are closed at once (default: 4000)'],
   ['--max-body-memory <MiB>', 'held by bodies of all requests under way (default: 64)'],
   ['--events <boolean>', 'write Events (default: true where other flags ask the cluster)'],
+  ['--warnings <boolean>', 'tell who creates a pod what is odd about it (default: true)'],
+  ['--audit-annotations <boolean>', 'write decisions to the audit log (default: true)'],
   ['--pod-security-warnings <boolean>', 'warn where PodSecurity will refuse (default: false)'],
   ['--log-level <level>', 'debug, info, warn, error or silent (default: info)'],
 ]

@@ -10,6 +10,7 @@ import type { Load, Place } from './concurrency.ts'
 import type { Happening } from './events.ts'
 import type { Inject } from './injector.ts'
 import type { Metrics } from './metrics.ts'
+import type { Outlets } from './outlets.ts'
 import { describeRefusal, isJson, reasonOf, timeoutOf, type RefusalReason } from './refusals.ts'
 import { makeBucket } from './token-bucket.ts'
 
@@ -21,6 +22,8 @@ export type InjectionDeps<Config> = {
   readonly metrics: Metrics
   /** Hears what a user should know. */
   readonly record: (happening: Happening) => void
+  /** What answers tell besides the verdict. */
+  readonly outlets?: Outlets
   readonly load: Load
   /** Bytes that one body may have. */
   readonly bodyBytes: number
@@ -75,7 +78,8 @@ export function addInjection<Config>(
       return
     }
     const [path = ''] = request.url.split('?', 1)
-    const answer = answerReview(body, decodeURIComponent(path), deps.inject, deps.snapshot())
+    const { inject, snapshot, outlets } = deps
+    const answer = answerReview(body, decodeURIComponent(path), inject, snapshot(), outlets)
     const { status, outcome, facts } = answer
     const ms = millisecondsOf(reply)
     metrics.observe(outcome, ms / 1000)

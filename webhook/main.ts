@@ -79,6 +79,7 @@ export async function startWebhook<Injection>(
     record: (happening) => {
       events.record(happening)
     },
+    outlets: config.outlets,
     limits: config.limits,
     clients: config.clients,
     logger: { level: config.logLevel, ...(stream === undefined ? {} : { stream }) },

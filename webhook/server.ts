@@ -10,7 +10,10 @@ import { printReadiness, type Readiness } from './readiness.ts'
 import type { KeyPair } from './tls/authority.ts'
 
 /** What the server needs of the world. */
-export type ServerDeps<Config> = Pick<InjectionDeps<Config>, 'inject' | 'snapshot' | 'metrics'> & {
+export type ServerDeps<Config> = Pick<
+  InjectionDeps<Config>,
+  'inject' | 'snapshot' | 'metrics' | 'outlets'
+> & {
   /** Hears what a user should know; without it nobody does. */
   readonly record?: (happening: Happening) => void
   readonly readiness: () => Readiness

@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
+import { readBundle, type Bundle } from '../cluster/verify.ts'
 import { good, type Problem, type Read } from '../core/problem.ts'
 import { checkCertificate, openCertificate, type Certificate } from './certificate.ts'
 import type { Config } from './config.ts'
@@ -11,7 +12,6 @@ import type { Check } from './readiness.ts'
 import { reporter } from './reporter.ts'
 import { watchLive, type LiveFiles, type Report } from './source.ts'
 import type { Certified } from './tls/reload.ts'
-import { readBundle, type Bundle } from './tls/verify.ts'
 
 /** Everything that is read and may be replaced while the webhook runs. */
 export type LiveSources<T> = {

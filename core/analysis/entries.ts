@@ -7,9 +7,8 @@ import {
   type WebhookConfiguration,
   type WebhookEntry,
 } from '../inject/selectors.ts'
-import { INJECT_KEY } from '../constants.ts'
+import { INJECT_KEY, INJECTION_LABEL, ISTIO_REVISION_LABEL } from '../constants.ts'
 import { isArray, type JsonObject } from '../json.ts'
-import { INJECTION_LABEL, REVISION_LABEL } from './injection-labels.ts'
 import { mapAt, objectsAt } from './model.ts'
 
 /** What names of entries end in that inject Istio's sidecar: istiod's, and ours. */
@@ -42,7 +41,10 @@ export function takers(injectors: readonly Injector[], labels: SelectedLabels): 
 
 /** Whether an injector takes a pod where no webhook is known: Istio's four entries for each revision that is named. */
 export function isTakenByDefault(labels: SelectedLabels, revision: string): boolean {
-  const named = [labels.namespaceLabels[REVISION_LABEL], labels.podLabels[REVISION_LABEL]]
+  const named = [
+    labels.namespaceLabels[ISTIO_REVISION_LABEL],
+    labels.podLabels[ISTIO_REVISION_LABEL],
+  ]
   const revisions = new Set([revision || 'default', ...named.filter((name) => name !== undefined)])
   return matchEntries([{ webhooks: [...revisions].flatMap(standardEntries) }], labels).length > 0
 }
@@ -84,8 +86,8 @@ function standardEntries(revision: string): readonly WebhookEntry[] {
     objectSelector: { matchExpressions: pod },
     rules: [NEW_PODS],
   })
-  const isSilent = [absent(INJECTION_LABEL), absent(REVISION_LABEL)]
-  const revisioned = oneOf(REVISION_LABEL, revision)
+  const isSilent = [absent(INJECTION_LABEL), absent(ISTIO_REVISION_LABEL)]
+  const revisioned = oneOf(ISTIO_REVISION_LABEL, revision)
   const own = [
     entry('rev.namespace', [revisioned, absent(INJECTION_LABEL)], [NOT_OUT]),
     entry('rev.object', isSilent, [NOT_OUT, revisioned]),
@@ -94,7 +96,7 @@ function standardEntries(revision: string): readonly WebhookEntry[] {
   return [
     ...own,
     entry('namespace', [oneOf(INJECTION_LABEL, 'enabled')], [NOT_OUT]),
-    entry('object', isSilent, [oneOf(INJECT_KEY, 'true'), absent(REVISION_LABEL)]),
+    entry('object', isSilent, [oneOf(INJECT_KEY, 'true'), absent(ISTIO_REVISION_LABEL)]),
   ]
 }
 

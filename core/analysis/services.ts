@@ -1,6 +1,6 @@
+import { IGNORED_NAMESPACES } from '../inject/decide.ts'
 import { isObject, type JsonObject } from '../json.ts'
 import type { StringMap } from '../k8s.ts'
-import { isSystemNamespace } from './injection-labels.ts'
 import { mapAt, metadataOf, objectsAt, textsOf, type Finding, type Subject } from './model.ts'
 import { tellsProtocol, type NamedPort } from './protocol.ts'
 
@@ -34,7 +34,7 @@ export function leadsTo({ selector }: ServiceFacts, labels: StringMap): boolean 
 export function findInService(subject: Subject): readonly Finding[] {
   const { labels } = metadataOf(subject.value)
   const isControlPlane = labels['istio'] !== undefined || labels['release'] === 'istio'
-  if (isControlPlane || isSystemNamespace(subject.namespace)) return []
+  if (isControlPlane || IGNORED_NAMESPACES.includes(subject.namespace)) return []
   const isExternal = mapAt(subject.value, 'spec')['type'] === 'ExternalName'
   return readService(subject).ports.flatMap((port, index): readonly Finding[] => {
     const isTold = tellsProtocol(port)

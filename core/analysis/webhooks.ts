@@ -1,8 +1,7 @@
-import { INJECT_KEY } from '../constants.ts'
+import { INJECT_KEY, INJECTION_LABEL, ISTIO_REVISION_LABEL } from '../constants.ts'
 import { isArray, isObject } from '../json.ts'
 import type { StringMap } from '../k8s.ts'
 import { explainAll, readInjector, type Injector } from './entries.ts'
-import { INJECTION_LABEL, REVISION_LABEL } from './injection-labels.ts'
 import { mapAt, objectsAt, printLabels, type Finding, type Subject } from './model.ts'
 
 /**
@@ -63,8 +62,11 @@ function* combinations(injectors: readonly Injector[]): Generator<Labels> {
       for (const inject of [undefined, 'true', 'false']) {
         for (const podRevision of revisions) {
           yield {
-            namespaceLabels: labelsOf([INJECTION_LABEL, injection], [REVISION_LABEL, revision]),
-            podLabels: labelsOf([INJECT_KEY, inject], [REVISION_LABEL, podRevision]),
+            namespaceLabels: labelsOf(
+              [INJECTION_LABEL, injection],
+              [ISTIO_REVISION_LABEL, revision],
+            ),
+            podLabels: labelsOf([INJECT_KEY, inject], [ISTIO_REVISION_LABEL, podRevision]),
           }
         }
       }
@@ -81,9 +83,9 @@ function labelsOf(...pairs: readonly (readonly [string, string | undefined])[]):
 function revisionsOf({ entries }: Injector): readonly string[] {
   return entries.flatMap(({ namespaceSelector, objectSelector }) =>
     [namespaceSelector, objectSelector].flatMap((selector) => {
-      const label = mapAt(selector, 'matchLabels')[REVISION_LABEL]
+      const label = mapAt(selector, 'matchLabels')[ISTIO_REVISION_LABEL]
       const listed = objectsAt(selector, 'matchExpressions')
-        .filter(({ key }) => key === REVISION_LABEL)
+        .filter(({ key }) => key === ISTIO_REVISION_LABEL)
         .flatMap(({ values }) => (isArray(values) ? values : []))
       return [label, ...listed].filter((text) => typeof text === 'string')
     }),

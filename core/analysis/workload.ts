@@ -1,13 +1,13 @@
 import { INJECT_KEY, PROXY_CONTAINER } from '../constants.ts'
 import type { Decision, InjectRequest } from '../inject/decision.ts'
 import { containersIn } from '../inject/order.ts'
+import { IGNORED_NAMESPACES } from '../inject/decide.ts'
 import { ownerOf, type Owner } from '../inject/owner.ts'
 import { pointer, readPod } from '../inject/pod-shape.ts'
 import { isObject, type JsonObject } from '../json.ts'
 import { byName, type Pod, type StringMap } from '../k8s.ts'
 import { ANNOTATIONS } from '../options/annotations.ts'
 import { isTakenByDefault, takers } from './entries.ts'
-import { isSystemNamespace } from './injection-labels.ts'
 import type { Inventory } from './inventory.ts'
 import { findInJob } from './jobs.ts'
 import { findLimits } from './limit-ranges.ts'
@@ -36,7 +36,7 @@ export function findInPod(
   usage: Usage,
 ): readonly Finding[] {
   const { namespace } = subject
-  if (isSystemNamespace(namespace)) return []
+  if (IGNORED_NAMESPACES.includes(namespace)) return []
   const namespaceLabels = inventory.namespaces.get(namespace) ?? setting.namespaceLabels
   const taken = takenBy(namespaceLabels, place, inventory, setting)
   if (setting.isLive && subject.kind === 'Pod') return missingProxy(subject, place, taken, setting)

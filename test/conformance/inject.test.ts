@@ -2,18 +2,15 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { InjectConfig } from '../../core/inject/config.ts'
 import { injectPod } from '../../core/inject/inject.ts'
 import { applyPatch, type Operation } from '../../core/inject/patch.ts'
-import { layer } from '../../core/inject/values-layers.ts'
 import { isArray, isObject, type Json, type JsonObject } from '../../core/json.ts'
-import type { StringMap } from '../../core/k8s.ts'
 import { Refusal } from '../../core/problem.ts'
-import { parseDocuments, printYaml, readYaml } from '../../core/yaml.ts'
+import { parseDocuments } from '../../core/yaml.ts'
 import { answerReview } from '../../webhook/answer.ts'
-import { configOf } from '../support/config.ts'
 import { injectText } from '../support/inject-text.ts'
 import { normal } from '../support/normal.ts'
+import { configFor, type Case, type Recorded } from './cases.ts'
 import { folder, needData } from './table.ts'
 
 /** Needs whose cases are answered otherwise on purpose; each is a row of docs/divergences.md. */
@@ -21,43 +18,6 @@ const DIVERGENT: Readonly<Record<string, string>> = {
   'go-template': 'a Go template under a name of its own is refused',
   'peer-defect': 'the recorded answer shows a defect',
   'peer-reinjection-defect': 'the recorded answer shows a defect',
-}
-
-type Case = {
-  readonly id: string
-  readonly modes: { readonly cli: boolean; readonly webhook: boolean }
-  readonly native: boolean
-  readonly env?: Readonly<Record<string, string>>
-  readonly needs?: readonly string[]
-  readonly revision?: string
-  readonly namespaces?: Readonly<Record<string, { readonly annotations?: StringMap }>>
-  readonly expectError?: { readonly annotation?: string; readonly contains?: string }
-}
-
-type Recorded = {
-  readonly path: string
-  readonly review: Json
-  readonly expect: { readonly allowed: boolean; readonly patched: boolean }
-  readonly pod?: Json
-  readonly reinjectEqual?: boolean
-}
-
-function yaml(path: string): JsonObject {
-  const read = existsSync(path) ? readYaml(path, readFileSync(path, 'utf8')) : undefined
-  if (read?.ok === false) throw new Refusal(read.problems)
-  return read !== undefined && isObject(read.value) ? read.value : {}
-}
-
-function configFor(dir: string, each: Case): InjectConfig {
-  const over = (name: string) =>
-    printYaml(layer(yaml(join(folder, 'common', name)), yaml(join(dir, name))))
-  return configOf({
-    values: over('values.yaml'),
-    mesh: over('mesh.yaml'),
-    revision: each.revision ?? '',
-    compliancePolicy: each.env?.['COMPLIANCE_POLICY'] ?? '',
-    platform: each.env?.['PLATFORM'] ?? '',
-  })
 }
 
 /** The documents of a stream in the form in which they are compared. */

@@ -7,7 +7,7 @@ export type Block = { readonly line: number; readonly info: string; readonly tex
 /** The fenced blocks of a page, in their order. */
 export function blocksOf(path: string): readonly Block[] {
   const page = readFileSync(path, 'utf8')
-  return [...page.matchAll(/^```(\w[^\n]*)\n([\s\S]*?)^```$/gm)].map((match) => ({
+  return [...page.matchAll(/^ *```(\w[^\n]*)\n([\s\S]*?)^ *```$/gm)].map((match) => ({
     line: page.slice(0, match.index).split('\n').length,
     info: match[1] ?? '',
     text: match[2] ?? '',

@@ -1,7 +1,7 @@
 /** Who writes the caBundle, what they leave alone, and what becomes of it when they die. */
 import t, { type Test } from 'tap'
 import { FIELD_MANAGER } from '../../webhook/ca-bundle/patcher.ts'
-import { REGISTRATIONS } from '../../webhook/ca-bundle/registrations.ts'
+import { REGISTRATIONS } from '../../cluster/registrations.ts'
 import { need } from '../require.ts'
 import {
   attemptsOf,

@@ -1,7 +1,7 @@
 /** Replicas that keep an own CA and a caBundle in the cluster, as the tests look at them from outside. */
 import { once } from 'node:events'
 import { connect } from 'node:tls'
-import { REGISTRATIONS } from '../../webhook/ca-bundle/registrations.ts'
+import { REGISTRATIONS } from '../../cluster/registrations.ts'
 import type { ControlPlane } from './control-plane.ts'
 import { DRAIN_FLAGS, startFleet, type Fleet } from './fleet.ts'
 import { at, createNamespace, listAt, messageOf, textAt } from './objects.ts'

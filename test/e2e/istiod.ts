@@ -1,6 +1,6 @@
 /** A second patcher, which does as istiod does: read all, write whole objects, again and again. */
 import { makeThrowaway } from '../../webhook/tls/authority.ts'
-import { REGISTRATIONS } from '../../webhook/ca-bundle/registrations.ts'
+import { REGISTRATIONS } from '../../cluster/registrations.ts'
 import { isObject } from '../../core/json.ts'
 import type { ControlPlane } from './control-plane.ts'
 import { at, listAt, textAt } from './objects.ts'
@@ -14,10 +14,10 @@ export type Istiod = {
   readonly stop: () => Promise<void>
 }
 
-const { ca: bundle } = await makeThrowaway(['istiod'], new Date())
+const { ca: usual } = await makeThrowaway(['istiod'], new Date())
 
-/** Starts it: every entry ending in its suffix, in every configuration with its label. */
-export function startIstiod({ request }: ControlPlane): Istiod {
+/** Starts it: every entry ending in its suffix, in every configuration with its label, gets this bundle, PEM. */
+export function startIstiod({ request }: ControlPlane, bundle = usual): Istiod {
   const caBundle = Buffer.from(bundle).toString('base64')
   let writes = 0
   let isOver = false

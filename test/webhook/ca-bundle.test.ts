@@ -1,18 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { ApiRequest } from '../../cluster/api.ts'
+import { REGISTRATIONS } from '../../cluster/registrations.ts'
+import { readBundle, whyUnverified, type Bundle } from '../../cluster/verify.ts'
 import type { JsonObject } from '../../core/json.ts'
 import { bad, good } from '../../core/problem.ts'
 import { keepBundles, type BundleKeeper, type BundleSource } from '../../webhook/ca-bundle.ts'
 import { patchAll, type Patcher } from '../../webhook/ca-bundle/patcher.ts'
-import {
-  labelSelectorOf,
-  readRegistration,
-  REGISTRATIONS,
-} from '../../webhook/ca-bundle/registrations.ts'
+import { labelSelectorOf, readRegistration } from '../../webhook/ca-bundle/registrations.ts'
 import type { Leader } from '../../webhook/leader.ts'
 import { makeThrowaway } from '../../webhook/tls/authority.ts'
-import { readBundle, whyUnverified, type Bundle } from '../../webhook/tls/verify.ts'
 import { makeCa, makeLeaf } from '../../webhook/tls/x509.ts'
 import { at } from './at.ts'
 import { makeFakeStore, type FakeStore } from './fake-store.ts'

@@ -15,7 +15,7 @@ import {
   type Kept,
 } from '../../webhook/authority/state.ts'
 import type { Certified } from '../../webhook/tls/reload.ts'
-import { whyUnverified } from '../../webhook/tls/verify.ts'
+import { whyUnverified } from '../../cluster/verify.ts'
 import { makeLeaf, makeCa, printKey, readCa } from '../../webhook/tls/x509.ts'
 import { startFakeApi } from '../cluster/fake-api.ts'
 import { makeFakeStore } from './fake-store.ts'

@@ -26,7 +26,13 @@ export function standIn(request: InjectRequest, config: Standing): Decision {
   const warnings = typeof warn === 'string' ? [warn] : []
   switch (typeof test === 'string' ? test : '') {
     case 'skip':
-      return { kind: 'skip', reason: 'host-network', sentence: '', warnings }
+      return {
+        kind: 'skip',
+        reason: 'host-network',
+        sentence: '',
+        evidence: { path: 'spec.hostNetwork', got: 'true' },
+        warnings,
+      }
     case 'reject': {
       const problems = [
         { path: 'a', got: 'x', want: 'y' },
@@ -60,7 +66,8 @@ function envOf(request: InjectRequest): Json {
 function injected(before: unknown, pod: unknown, warnings: readonly string[]): Decision {
   if (!isPod(before) || !isPod(pod)) throw new Error('want pods')
   const reason = 'policy-enabled'
-  return { kind: 'inject', reason, sentence: '', before, pod, templates: [], warnings }
+  const evidence = { path: 'policy', got: 'enabled' }
+  return { kind: 'inject', reason, sentence: '', evidence, before, pod, templates: [], warnings }
 }
 
 /** A server around the stand-in, and what it wrote. */

@@ -1,8 +1,8 @@
 import type { Operation } from 'fast-json-patch'
+import { readBundle, type Bundle } from '../../cluster/verify.ts'
 import { isObject, type JsonObject } from '../../core/json.ts'
 import type { Problem, Read } from '../../core/problem.ts'
 import type { KeyPair } from '../tls/authority.ts'
-import { readBundle, type Bundle } from '../tls/verify.ts'
 
 /** The own CA as it lies in a Secret: all that a leader needs to go on where another one stopped. */
 export type AuthorityState = Kept & {

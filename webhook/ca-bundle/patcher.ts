@@ -1,15 +1,15 @@
 /** Writes the bundle into our MutatingWebhookConfigurations: that field, and only where it differs. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { JSON_PATCH, type Api } from '../../cluster/api.ts'
+import { REGISTRATIONS } from '../../cluster/registrations.ts'
+import { whyUnverified, type Bundle } from '../../cluster/verify.ts'
 import { isArray, isObject } from '../../core/json.ts'
 import { ask, isConflict } from '../asked.ts'
 import type { PatchFailure } from '../metrics-table.ts'
-import { whyUnverified, type Bundle } from '../tls/verify.ts'
 import {
   labelSelectorOf,
   printPatch,
   readRegistration,
-  REGISTRATIONS,
   type Entry,
   type Registration,
 } from './registrations.ts'

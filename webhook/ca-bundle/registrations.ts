@@ -1,17 +1,8 @@
 import type { Operation } from 'fast-json-patch'
+import { DEFAULT_REVISION, ENTRY_SUFFIX, REVISION_LABEL } from '../../core/constants.ts'
+import { hostOf } from '../../core/gates/entry.ts'
+import { readClient } from '../../core/gates/read-webhooks.ts'
 import { isArray, isObject, type JsonObject } from '../../core/json.ts'
-
-/** Where they are, at an API server. */
-export const REGISTRATIONS = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations'
-
-/** Label of the MutatingWebhookConfigurations that are ours; its value is the revision. */
-export const REVISION_LABEL = 'sidecar-injector.io/rev'
-
-/** What the names of our entries end in; istiod patches those that end in `sidecar-injector.istio.io`. */
-export const ENTRY_SUFFIX = 'sidecar-injector.io'
-
-/** How the default revision is written in labels. */
-const DEFAULT_REVISION = 'default'
 
 /** Annotations by which cert-manager is asked to write the bundle: then it is the only writer. */
 const CERT_MANAGER = [
@@ -79,17 +70,5 @@ function readEntry(webhook: unknown, index: number): readonly Entry[] {
   const { name, clientConfig } = isObject(webhook) ? webhook : {}
   if (typeof name !== 'string' || !isObject(clientConfig)) return []
   if (name !== ENTRY_SUFFIX && !name.endsWith(`.${ENTRY_SUFFIX}`)) return []
-  return [{ name, index, clientConfig, host: hostOf(clientConfig) }]
-}
-
-/** API servers dial a Service by `name.namespace.svc`, and a URL by its host. */
-function hostOf({ service, url }: JsonObject): string {
-  if (isObject(service)) {
-    const { name, namespace } = service
-    return typeof name === 'string' && typeof namespace === 'string'
-      ? `${name}.${namespace}.svc`
-      : ''
-  }
-  if (typeof url !== 'string' || !URL.canParse(url)) return ''
-  return new URL(url).hostname.replace(/^\[|\]$/g, '')
+  return [{ name, index, clientConfig, host: hostOf(readClient(clientConfig)) }]
 }

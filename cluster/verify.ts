@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
-import { bad, good, type Read } from '../../core/problem.ts'
+import { bad, good, type Read } from '../core/problem.ts'
 
 /** Certificates that are trusted as they are, as text that holds nothing else. */
 export type Bundle = {
