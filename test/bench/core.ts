@@ -5,6 +5,8 @@ import type { InjectRequest } from '../../core/inject/decision.ts'
 import { diff } from '../../core/inject/patch.ts'
 import { injectPod } from '../../core/inject/inject.ts'
 import type { Json } from '../../core/json.ts'
+import { explainPod } from '../../core/origins/origins.ts'
+import { answerReview } from '../../webhook/answer.ts'
 
 /** An ordinary pod: two containers, probes, ports, a volume; nothing in it is the same in another one. */
 export function ordinaryPod(number: number, envs = 6): Json {
@@ -81,6 +83,13 @@ export async function run(): Promise<void> {
   })
   if (!read.ok) throw new Error('the built-in configuration is refused')
   const config = read.value
+  const unfenced = readInjectConfig({
+    istioVersion: 'current',
+    revision: '',
+    values: { path: 'values', text: 'sidecarInjector: {fence: false}' },
+    digest: config.digest,
+  })
+  if (!unfenced.ok) throw new Error('the configuration without a fence is refused')
   const inject = (pods: readonly Json[]): void => {
     for (const [index, pod] of pods.entries()) {
       const decision = injectPod(requestOf(pod, index), config)
@@ -121,4 +130,55 @@ export async function run(): Promise<void> {
       `  ${what.padEnd(34)} ${median.toFixed(0).padStart(7)} µs CPU a pod (decision and patch; ${times[0]?.toFixed(0)}–${times.at(-1)?.toFixed(0)})\n`,
     )
   }
+  const pods = Array.from({ length: 300 }, (_, n) => requestOf(ordinaryPod(n), n))
+  const plain = (request: InjectRequest): unknown => injectPod(request, config)
+  const asked = pods.map(({ pod }, n) => reviewOf(pod, n))
+  const snapshot = { config, isNative: () => false, annotationsOf: () => undefined }
+  const answered = (warnings: boolean, audit: boolean) => (body: string) =>
+    answerReview(body, '/inject', injectPod, snapshot, { warnings, audit })
+  process.stdout.write('  beside what injection costs, in paired rounds\n')
+  compare('an observer that does nothing', pods, plain, (one) =>
+    injectPod(one, config, () => undefined),
+  )
+  compare('the fence', pods, (one) => injectPod(one, unfenced.value), plain)
+  compare('the origin of every field (explain)', pods, plain, (one) => explainPod(one, config))
+  compare('every outlet, to none', asked, answered(false, false), answered(true, true))
+}
+
+/** Prints the median of what a round of `more` costs above one of `base`, in their turns. */
+function compare<T>(
+  what: string,
+  inputs: readonly T[],
+  base: (input: T) => unknown,
+  more: (input: T) => unknown,
+): void {
+  const cost = (run: (input: T) => unknown): number => {
+    const before = process.cpuUsage()
+    for (const input of inputs) run(input)
+    const { user, system } = process.cpuUsage(before)
+    return (user + system) / inputs.length
+  }
+  cost(base)
+  cost(more)
+  const pairs = Array.from({ length: 15 }, () => ({ base: cost(base), more: cost(more) }))
+  const median = (values: readonly number[]): number =>
+    values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN
+  const above = median(pairs.map((pair) => pair.more - pair.base))
+  const times = median(pairs.map((pair) => pair.more / pair.base))
+  process.stdout.write(`    ${what}: ${above.toFixed(1)} µs more, ${times.toFixed(2)} times\n`)
+}
+
+function reviewOf(object: Json, n: number): string {
+  const version = { group: '', version: 'v1' }
+  return JSON.stringify({
+    kind: 'AdmissionReview',
+    apiVersion: 'admission.k8s.io/v1',
+    request: {
+      uid: `u-${n}`,
+      kind: { ...version, kind: 'Pod' },
+      namespace: `team-${n % 40}`,
+      operation: 'CREATE',
+      object,
+    },
+  })
 }
