@@ -23,6 +23,7 @@ const FLAGS: readonly (readonly [flags: string, says: string])[] = [
   ['--client-name <names>', 'names of those who may call, comma separated (default: any)'],
   ['--meshConfigFile <file>', 'MeshConfig, YAML, read again when it changes'],
   ['--valuesFile <file>', 'Helm values, YAML or JSON, read again when it changes'],
+  ['--valuesOverlayFile <file>', 'the same, laid over those of the file or of the cluster'],
   ['--injectConfigFile <file>', 'policy, selectors and templates, read again when it changes'],
   ['--namespacesFile <file>', 'List of Namespace objects whose annotations matter'],
   ['--config-from-cluster', 'read what no file gives from the cluster, and follow it there'],

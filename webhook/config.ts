@@ -26,6 +26,7 @@ export type Flags = {
   readonly clientName?: string
   readonly meshConfigFile?: string
   readonly valuesFile?: string
+  readonly valuesOverlayFile?: string
   readonly injectConfigFile?: string
   readonly namespacesFile?: string
   readonly configFromCluster?: true
@@ -151,6 +152,9 @@ export function readConfig(
         ...(flags.meshConfigFile === undefined ? {} : { mesh: flags.meshConfigFile }),
         ...(flags.valuesFile === undefined ? {} : { values: flags.valuesFile }),
         ...(flags.injectConfigFile === undefined ? {} : { injectConfig: flags.injectConfigFile }),
+        ...(flags.valuesOverlayFile === undefined
+          ? {}
+          : { valuesOverlay: flags.valuesOverlayFile }),
       },
       configMaps: placesOf(flags, env['POD_NAMESPACE']),
       cluster,

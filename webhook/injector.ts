@@ -13,6 +13,7 @@ export type Sources = {
   readonly mesh?: Source
   readonly values?: Source
   readonly injectConfig?: Source
+  readonly valuesOverlay?: Source
 }
 
 /** Reads the texts of the configuration; what they are refused for names file, line and column. */

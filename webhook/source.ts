@@ -25,6 +25,7 @@ export type ConfigFiles = {
   readonly mesh?: string
   readonly values?: string
   readonly injectConfig?: string
+  readonly valuesOverlay?: string
 }
 
 /** The configuration of the injection, kept up to date with its files. */
@@ -66,15 +67,21 @@ function readAll<T>(found: FileTexts, read: (texts: readonly Source[]) => Read<T
 }
 
 /** The paths of the files that were given. */
-export function pathsOf({ mesh, values, injectConfig }: ConfigFiles): readonly string[] {
-  return [mesh, values, injectConfig].filter((path) => path !== undefined)
+export function pathsOf(files: ConfigFiles): readonly string[] {
+  return PARTS.map((part) => files[part]).filter((path) => path !== undefined)
 }
+
+const PARTS = [
+  'mesh',
+  'values',
+  'injectConfig',
+  'valuesOverlay',
+] as const satisfies readonly (keyof ConfigFiles)[]
 
 /** The texts by what they say. */
 export function sort(files: ConfigFiles, texts: readonly Source[]): Sources {
-  const named = (name: keyof ConfigFiles): Sources => {
-    const found = texts.find((text) => text.path === files[name])
-    return found === undefined ? {} : { [name]: found }
-  }
-  return { ...named('mesh'), ...named('values'), ...named('injectConfig') }
+  return PARTS.reduce<Sources>((sources, part) => {
+    const found = texts.find((text) => text.path === files[part])
+    return found === undefined ? sources : { ...sources, [part]: found }
+  }, {})
 }

@@ -25,6 +25,8 @@ export type ConfigSources = {
   readonly mesh?: Source
   readonly values?: Source
   readonly injectConfig?: Source
+  /** Values laid over the others. */
+  readonly valuesOverlay?: Source
   readonly istioVersion: IstioVersion
   /** Empty for the default revision. */
   readonly revision: string
@@ -80,7 +82,8 @@ export function readInjectConfig(sources: ConfigSources): Read<InjectConfig> {
     sources.mesh?.text,
     defaultMeshConfig(istioVersion),
   )
-  const values = readValues(sources.values?.path ?? 'values', sources.values?.text, istioVersion)
+  const layers = [sources.values, sources.valuesOverlay].filter((one) => one !== undefined)
+  const values = readValues(layers, istioVersion)
   const problems: Problem[] = []
   if (!mesh.ok) problems.push(...mesh.problems)
   if (!values.ok) problems.push(...values.problems)

@@ -117,20 +117,21 @@ export type ProxyValues = {
 }
 
 /**
- * Reads a values file, YAML or JSON, layered over the built-in defaults of a version: maps merge key by
- * key, lists and scalars replace, an explicit null unsets. No text means the defaults. Unknown keys are
- * kept in `raw`.
+ * Reads values, YAML or JSON, each layered over the one before it, the first over the built-in defaults of a
+ * version: maps merge key by key, lists and scalars replace, an explicit null unsets. Unknown keys are kept
+ * in `raw`.
  */
-export function readValues(
-  path: string,
-  text: string | undefined,
-  version: IstioVersion,
-): Read<Values> {
-  const defaults = defaultValues(version)
-  if (text === undefined) return viewValues(path, defaults)
-  const file = readYaml(path, text)
-  if (!file.ok) return file
-  if (file.value === null) return viewValues(path, defaults)
-  if (!isObject(file.value)) return bad(path, goJson(file.value), 'a map of Helm values')
-  return viewValues(path, layer(defaults, file.value))
+export function readValues(layers: readonly ValuesText[], version: IstioVersion): Read<Values> {
+  let values = defaultValues(version)
+  for (const { path, text } of layers) {
+    const file = readYaml(path, text)
+    if (!file.ok) return file
+    if (file.value === null) continue
+    if (!isObject(file.value)) return bad(path, goJson(file.value), 'a map of Helm values')
+    values = layer(values, file.value)
+  }
+  return viewValues(layers.map(({ path }) => path).join(' with ') || 'values', values)
 }
+
+/** A text of values, and what to call it in problems. */
+type ValuesText = { readonly path: string; readonly text: string }

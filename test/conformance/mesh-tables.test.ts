@@ -48,7 +48,9 @@ type ProxyImage = {
   annotations: StringMap
 }
 check('proxy-image', ({ hub, tag, proxyConfigImageType, annotations }: ProxyImage) => {
-  const values = value(readValues('values', JSON.stringify({ global: { hub, tag } }), 'current'))
+  const values = value(
+    readValues([{ path: 'values', text: JSON.stringify({ global: { hub, tag } }) }], 'current'),
+  )
   return proxyImage(values, proxyConfigImageType, annotations)
 })
 

@@ -5,7 +5,7 @@ import { Refusal } from '../../../core/problem.ts'
 
 function values(global: object): Values {
   const text = JSON.stringify({ global: { hub: 'hub.example/i', tag: '9.1', ...global } })
-  const read = readValues('values', text, 'current')
+  const read = readValues([{ path: 'values', text: text }], 'current')
   if (read.ok) return read.value
   throw new Refusal(read.problems)
 }

@@ -4,7 +4,7 @@ import { readValues, type IstioVersion, type Values } from '../../../core/inject
 import { Refusal } from '../../../core/problem.ts'
 
 function values(text?: string, version: IstioVersion = 'current'): Values {
-  const read = readValues('values.yaml', text, version)
+  const read = readValues(text === undefined ? [] : [{ path: 'values.yaml', text }], version)
   if (read.ok) return read.value
   throw new Refusal(read.problems)
 }
@@ -158,7 +158,7 @@ global:
 sidecarInjectorWebhook: {neverInjectSelector: [x], templates: {a: {}}, aliases: {b: c}, injectedAnnotations: 1}
 `
   const count = 'a whole number from 0 to 2147483647'
-  t.strictSame(readValues('v', text, 'current'), {
+  t.strictSame(readValues([{ path: 'v', text: text }], 'current'), {
     ok: false,
     problems: [
       { path: 'v: global.hub', got: '["a"]', want: 'text' },
@@ -181,25 +181,28 @@ sidecarInjectorWebhook: {neverInjectSelector: [x], templates: {a: {}}, aliases: 
 })
 
 t.test('something else where a map belongs is told once', async (t) => {
-  t.strictSame(readValues('v', 'global: 7\nsidecarInjectorWebhook: []\n', 'current'), {
-    ok: false,
-    problems: [
-      { path: 'v: global', got: '7', want: 'a map' },
-      { path: 'v: sidecarInjectorWebhook', got: '[]', want: 'a map' },
-    ],
-  })
-  const inside = readValues('v', 'global: {proxy: x}\n', 'current')
+  t.strictSame(
+    readValues([{ path: 'v', text: 'global: 7\nsidecarInjectorWebhook: []\n' }], 'current'),
+    {
+      ok: false,
+      problems: [
+        { path: 'v: global', got: '7', want: 'a map' },
+        { path: 'v: sidecarInjectorWebhook', got: '[]', want: 'a map' },
+      ],
+    },
+  )
+  const inside = readValues([{ path: 'v', text: 'global: {proxy: x}\n' }], 'current')
   t.strictSame(!inside.ok && inside.problems, [
     { path: 'v: global.proxy', got: '"x"', want: 'a map' },
   ])
 })
 
 t.test('a document that is no map, and one that is no YAML', async (t) => {
-  t.strictSame(readValues('v', '[1]', 'current'), {
+  t.strictSame(readValues([{ path: 'v', text: '[1]' }], 'current'), {
     ok: false,
     problems: [{ path: 'v', got: '[1]', want: 'a map of Helm values' }],
   })
-  t.equal(readValues('v', 'a: [', 'current').ok, false)
+  t.equal(readValues([{ path: 'v', text: 'a: [' }], 'current').ok, false)
 })
 
 t.test('a key named __proto__ is a key', async (t) => {
@@ -212,4 +215,31 @@ t.test('nulls taken out', async (t) => {
   t.strictSame(omitNulls({ a: {}, b: null }), { a: {} }, 'what was empty before stays')
   t.strictSame(omitNulls({ a: { b: [null] } }), undefined, 'what becomes empty goes')
   t.strictSame(omitNulls([0, '', false, null]), [0, '', false])
+})
+
+t.test('one layer lies over the other', async (t) => {
+  const lower = 'global: {hub: a.example, tag: "1", proxy: {logLevel: info}}\nx: 1\n'
+  const upper =
+    'global: {tag: "2", proxy: {logLevel: null}, proxy_init: {image: b.example/init:1}}\n'
+  const read = readValues(
+    [
+      { path: 'lower', text: lower },
+      { path: 'upper', text: upper },
+    ],
+    'current',
+  )
+  if (!read.ok) throw new Refusal(read.problems)
+  const { hub, tag, proxy, proxy_init: init } = read.value.global
+  t.strictSame(
+    { hub, tag, level: proxy.logLevel, image: init.image, x: read.value.raw['x'] },
+    { hub: 'a.example', tag: '2', level: '', image: 'b.example/init:1', x: 1 },
+  )
+  const wrong = readValues(
+    [
+      { path: 'lower', text: lower },
+      { path: 'upper', text: 'global: {hub: [' },
+    ],
+    'current',
+  )
+  t.match(wrong.ok ? '' : wrong.problems[0]?.path, /^upper:1:/)
 })
