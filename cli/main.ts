@@ -45,6 +45,11 @@ const DOORS: readonly Door[] = [
     load: async () => (await import('../explain/diff-command.ts')).diffCommand(),
   },
   {
+    name: 'status',
+    says: 'show who injects what in a cluster, and what is wrong',
+    load: async () => (await import('../status/status-command.ts')).statusCommand(),
+  },
+  {
     name: 'doctor',
     says: 'find out why pods are refused or hang',
     load: async () => (await import('../status/doctor-command.ts')).doctorCommand(),

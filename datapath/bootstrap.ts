@@ -9,14 +9,13 @@ import { readProxy } from '../core/bootstrap/from-pod.ts'
 import { readServices } from '../core/bootstrap/read-services.ts'
 import { INTERCEPTION_MODE_ANNOTATION } from '../core/constants.ts'
 import type { InjectConfig } from '../core/inject/config.ts'
-import { findProxy } from '../core/inject/cluster-envs.ts'
 import { injectPod } from '../core/inject/inject.ts'
 import type { JsonObject } from '../core/json.ts'
 import type { Pod } from '../core/k8s.ts'
 import { bad, good, Refusal, type Read } from '../core/problem.ts'
 import { readConfig } from '../kube-inject/config.ts'
 import type { BootstrapFlags } from './bootstrap-command.ts'
-import { podsOf, readManifests, type NamedPod } from './manifests.ts'
+import { choosePod, podsOf, readManifests } from './manifests.ts'
 
 /** The whole command: reads, builds, writes. Throws a Refusal. */
 export async function printBootstrap(flags: BootstrapFlags): Promise<void> {
@@ -40,24 +39,12 @@ async function makeBootstrap(flags: BootstrapFlags): Promise<JsonObject> {
   const pod = named(
     manifests.length === 0
       ? barePod(flags, config)
-      : ok(choose(podsOf(manifests, flags.namespace), flags.pod)),
+      : ok(choosePod(podsOf(manifests, flags.namespace), flags.pod)),
     flags.name,
   )
   const proxy = ok(readProxy(pod, config.mesh, { addresses: flags.podIp }))
   if (flags.xds !== undefined) return buildDiscovered(proxy, ok(readDiscovery(flags.xds)))
   return buildStandalone(proxy, ok(readServices(manifests)))
-}
-
-/** The one injected pod, or the one that is named. */
-function choose(pods: readonly NamedPod[], wanted: string | undefined): Read<Pod> {
-  const named = pods.filter(({ name }) => wanted === undefined || name === wanted)
-  const injected = named.filter(({ pod }) => findProxy(pod) !== undefined)
-  const [first, ...others] = injected.length > 0 ? injected : named
-  const got = (some: readonly NamedPod[]): string => some.map(({ path }) => path).join(', ')
-  if (first === undefined) return bad('-f', got(pods), 'an injected pod, or one named by --pod')
-  return others.length === 0
-    ? good(first.pod)
-    : bad('-f', got([first, ...others]), 'one injected pod; --pod says which')
 }
 
 /** A pod with nothing but what injection puts into it. */

@@ -210,6 +210,8 @@ function startIn(
     output: () => readFileSync(out, 'utf8'),
     complaints: () => readFileSync(err, 'utf8'),
     stop: async () => {
+      // Or nothing would keep this process until that has happened.
+      child.ref()
       if (how === undefined) child.kill('SIGKILL')
       await gone
     },

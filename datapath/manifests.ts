@@ -1,7 +1,8 @@
+import { findProxy } from '../core/inject/cluster-envs.ts'
 import { readPod } from '../core/inject/pod-shape.ts'
 import { isObject, type Json, type JsonObject } from '../core/json.ts'
 import type { Pod } from '../core/k8s.ts'
-import { Refusal, type Problem } from '../core/problem.ts'
+import { bad, good, Refusal, type Problem, type Read } from '../core/problem.ts'
 import { parseDocuments } from '../core/yaml.ts'
 import { openSources } from '../kube-inject/sources.ts'
 import { listItems, workloadOf } from '../kube-inject/workloads.ts'
@@ -60,6 +61,18 @@ export function podsOf(
   })
   if (problems.length > 0) throw new Refusal(problems)
   return pods
+}
+
+/** The one injected pod, or the one that is named. */
+export function choosePod(pods: readonly NamedPod[], wanted: string | undefined): Read<Pod> {
+  const named = pods.filter(({ name }) => wanted === undefined || name === wanted)
+  const injected = named.filter(({ pod }) => findProxy(pod) !== undefined)
+  const [first, ...others] = injected.length > 0 ? injected : named
+  const got = (some: readonly NamedPod[]): string => some.map(({ path }) => path).join(', ')
+  if (first === undefined) return bad('-f', got(pods), 'an injected pod, or one named by --pod')
+  return others.length === 0
+    ? good(first.pod)
+    : bad('-f', got([first, ...others]), 'one injected pod; --pod says which')
 }
 
 function nameOf(object: JsonObject): string {

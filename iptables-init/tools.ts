@@ -81,7 +81,7 @@ type Looked =
   | { readonly ok: false; readonly cause: string; readonly isUnsupported: boolean }
 
 /** What iptables says where the kernel has no nf_tables. */
-const NO_NFT = /Failed to initialize nft|Protocol not supported/
+export const NO_NFT = /Failed to initialize nft|Protocol not supported/
 
 async function see(run: Run, tool: Tool): Promise<Looked> {
   const { code, stdout, stderr } = await run(tool.save, [])

@@ -6,7 +6,7 @@ import { decideByPod } from '../derive.ts'
 import { reasonOf, type Log } from '../install/log.ts'
 import { findBroken, hasIntactPlan, type BrokenPod } from './broken.ts'
 import { writeEvent, type Note } from './event.ts'
-import { holdNetns } from './find-netns.ts'
+import { holdNetns } from './hold-netns.ts'
 import type { Result } from './metrics.ts'
 import type { RepairSettings } from './settings.ts'
 

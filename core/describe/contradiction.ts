@@ -1,5 +1,5 @@
 /** What can be wrong with a pod's capture, the worst first: what stands before explains what stands behind. */
-const CODES = [
+export const CODES = [
   'plan-changed',
   'rules-missing',
   'rules-unasked',

@@ -1,5 +1,4 @@
 /** Packets that end elsewhere than they should. */
-import { quoted } from '../problem.ts'
 import { printRule } from '../rules/iptables.ts'
 import type { TraceEnd } from '../rules/trace.ts'
 import { listed, type Contradiction } from './contradiction.ts'
@@ -56,14 +55,11 @@ function elsewhere(passage: Passage): Contradiction {
   const should = `${says}: this should be ${want === undefined ? 'something else' : printEndOf(want)}`
   const remedy =
     'create the pod anew, so that its rules are written as asked; then see who changed them'
+  if (kind === 'dns' && want?.kind === 'captured') {
+    const says = `${should}, and is ${printEndOf(live.end)}${by}`
+    return { code: 'dns-not-captured', says, remedy }
+  }
   if (want?.kind === 'captured' && live.end.kind === 'left-alone') {
-    if (kind === 'dns') {
-      return {
-        code: 'dns-not-captured',
-        says: `${should}, and the rules leave it alone${by}`,
-        remedy,
-      }
-    }
     const way = kind === 'out' ? 'outbound' : 'inbound'
     const says = `port ${port} is excluded from ${way} capture by mistake: the pod asks for it to be captured, and the rules leave it alone${by}`
     return { code: 'port-excluded', says, remedy }
@@ -92,7 +88,7 @@ function decidedBy({ live }: Passage): string {
   const hop = live.hops.findLast(({ rule }) => rule !== undefined && rule.then.do !== 'jump')
   if (hop?.rule === undefined || hop.place === undefined) return ''
   const where = `${live.engine ?? ''} ${hop.table} ${hop.chain} ${hop.place}`
-  return ` (${where}: ${quoted(printRule(hop.rule)).slice(1, -1)})`
+  return ` (${where}: ${printRule(hop.rule)})`
 }
 
 /** Whether packets end alike. */

@@ -1,15 +1,14 @@
 /** Compares what a pod asks for with what was found, and says what does not fit, the first cause first. */
 import type { Family } from '../cidrs.ts'
-import { styleOf } from '../rules/canonical.ts'
-import { printRule } from '../rules/iptables.ts'
-import { isBuiltIn, isOurChain } from '../rules/names.ts'
 import type { Asked } from './asked.ts'
 import { inOrder, listed, type Contradiction } from './contradiction.ts'
 import { judgeListeners } from './judge-listeners.ts'
 import { judgePassages } from './judge-passages.ts'
+import { enginesOf, judgeWriters } from './judge-writers.ts'
 import { lateAnnotations } from './late.ts'
-import { ownAddresses, type Passage, type Wanted } from './packets.ts'
-import { oursIn, type Engine, type Seen, type Standing } from './seen.ts'
+import type { Passage } from './packets.ts'
+import { ownAddresses, type Wanted } from './questions.ts'
+import { oursIn, type Seen, type Standing } from './seen.ts'
 
 /** Everything that a judgement is made from. Without a pod there is no `asked`. */
 export type Case = {
@@ -55,66 +54,9 @@ function missing({ by, from }: Asked, { listeners }: Seen): Contradiction {
 function unasked({ from, pod }: Asked, ours: readonly Standing[]): Contradiction {
   return {
     code: 'rules-unasked',
-    says: `there are rules of a sidecar in ${engines(ours)}, and pod ${pod} asks for none: ${from}`,
+    says: `there are rules of a sidecar in ${enginesOf(ours)}, and pod ${pod} asks for none: ${from}`,
     remedy: 'create the pod anew; if the rules come back, ask who writes them on this node',
   }
-}
-
-function judgeWriters({ asked, seen }: Case, ours: readonly Standing[]): readonly Contradiction[] {
-  const found: Contradiction[] = []
-  const twice = FAMILIES.map((family) => oursIn(seen, family)).find((some) => some.length > 1)
-  const double = ours.map(writtenTwice).find((one) => one !== undefined)
-  const who = asked === undefined ? '' : `; the pod asks ${writerOf(asked)} only`
-  const remedy =
-    'let one of them write: either pods get istio-init, or the node runs the CNI plugin; then create the pod anew'
-  if (twice !== undefined || double !== undefined) {
-    const where =
-      twice === undefined
-        ? double
-        : `once in ${twice.map(({ engine }) => engine).join(' and once in ')}`
-    const says = `the rules stand twice, ${where ?? ''}: both an init container and a CNI plugin wrote them${asked?.twice === true ? '' : who}`
-    found.push({ code: 'written-twice', says, remedy })
-  }
-  if (asked?.twice === true) {
-    const says =
-      'the pod has two writers: its container istio-init, and the node for its istio-validation or redirect plan'
-    found.push({ code: 'two-writers', says, remedy })
-  }
-  const engine = asked?.rules?.engine
-  if (engine !== undefined && !ours.some((one) => one.engine === engine)) {
-    found.push({
-      code: 'other-backend',
-      says: `the pod asks for rules in ${engine}, and they stand in ${engines(ours)}: ${engine} shows none, though the others work`,
-      remedy:
-        'write them with the backend that is asked for (istio-iptables --reconcile with the same arguments removes the others), or ask for the one that this node uses',
-    })
-  }
-  return found
-}
-
-function writerOf({ by }: Asked): string {
-  return by === 'init' ? 'its init container' : 'the node'
-}
-
-/** In one engine: chains in both naming styles, or a jump that is there a second time. */
-function writtenTwice({ engine, rules }: Standing): string | undefined {
-  const names = rules.tables
-    .flatMap(({ chains }) => chains.map(({ name }) => name))
-    .filter(isOurChain)
-  if (names.length > 0 && styleOf(rules) === undefined) {
-    return `in ${engine} as ISTIO-… and as ISTIO_…`
-  }
-  for (const { chains } of rules.tables) {
-    for (const chain of chains.filter(({ name }) => isBuiltIn(name))) {
-      const jumps = chain.rules
-        .filter(({ then }) => then.do === 'jump' && isOurChain(then.to))
-        .map(printRule)
-      const again = jumps.find((jump, index) => jumps.indexOf(jump) < index)
-      if (again !== undefined)
-        return `in ${engine}, where ${chain.name} has ${again} more than once`
-    }
-  }
-  return undefined
 }
 
 function judgeRest(one: Case): readonly Contradiction[] {
@@ -179,8 +121,4 @@ function judgeOpenIpv6(
   const remedy =
     'set ISTIO_DUAL_STACK to true for the proxy (ProxyConfig proxyMetadata) and create the pod anew, or take IPv6 from the pod'
   return [{ code: 'ipv6-open', says, remedy }]
-}
-
-function engines(some: readonly Standing[]): string {
-  return listed([...new Set(some.map(({ engine }): Engine => engine))])
 }

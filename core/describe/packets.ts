@@ -1,34 +1,14 @@
 /** The packets that every sidecar's rules must know: where each should end, where it ends, and who takes it there. */
-import { isLinkLocal, isLoopback, readAddress, type Family } from '../cidrs.ts'
-import { DNS_PORT, PASSTHROUGH_SOURCE } from '../constants.ts'
-import type { Port } from '../ports.ts'
-import type { RuleSet } from '../rules/model.ts'
-import { trace, type Packet, type TraceEnd } from '../rules/trace.ts'
+import type { Family } from '../cidrs.ts'
+import { trace, type TraceEnd } from '../rules/trace.ts'
 import type { Asked } from './asked.ts'
-import { ourRules, traceLive, type LiveTrace, type Seen } from './seen.ts'
+import { ownAddresses, questionsOf, type Question, type Wanted } from './questions.ts'
+import { traceLive, type LiveTrace, type Seen } from './seen.ts'
 import { takerOf, type Listener } from './sockets.ts'
 
-/** The rules that a pod's wishes come to in its network. */
-export type Wanted = {
-  readonly sets: Readonly<Record<Family, RuleSet>>
-  readonly families: readonly Family[]
-  /** Resolvers whose queries are captured; empty where all are, or none. */
-  readonly resolvers: Readonly<Record<Family, readonly string[]>>
-  /** Differences between these rules and those that stand, each a line. */
-  readonly drift: readonly string[]
-  /** Routes and addresses that the rules need and the network lacks, each a line. */
-  readonly lacks: readonly string[]
-}
-
-/** What a packet is about. */
-export type Kind = 'out' | 'in' | 'proxy' | 'app' | 'probe' | 'dns'
-
 /** A packet and what becomes of it. */
-export type Passage = {
-  readonly kind: Kind
+export type Passage = Question & {
   readonly family: Family
-  readonly says: string
-  readonly packet: Packet
   /** Where it should end; absent where nobody said what is wanted. */
   readonly want?: TraceEnd
   readonly live: LiveTrace
@@ -36,20 +16,7 @@ export type Passage = {
   readonly taker?: Listener
 }
 
-/** A user that the proxy runs as. */
-export type ProxyUser = { readonly uid: number; readonly gid?: number }
-
-/** Addresses that nobody has (RFC 5737, RFC 3849), for a peer and a server. */
-const PEER = { v4: '198.51.100.2', v6: '2001:db8:1::2' } as const
-const SERVER = { v4: '192.0.2.2', v6: '2001:db8::2' } as const
 const LOOPBACK = { v4: '127.0.0.1', v6: '::1' } as const
-const ANY_PORT = 40000
-const SOME_PORT: Port = 8080
-const HTTP: Port = 80
-/** A user that is neither root nor the proxy. */
-const APP_ID = 1000
-/** More ports than anybody reads about. */
-const MOST_PORTS = 16
 
 /** Follows every packet, family by family as far as the pod has addresses. */
 export function passages(
@@ -71,142 +38,6 @@ export function passages(
       }
     })
   })
-}
-
-/** The pod's first usable address of each family. */
-export function ownAddresses({ addresses }: Seen): { family: Family; text: string }[] {
-  const usable = addresses.flatMap((text) => {
-    const address = readAddress('address', text.replace(/\/.*$/, ''))
-    return address.ok && !isLoopback(address.value) && !isLinkLocal(address.value)
-      ? [address.value]
-      : []
-  })
-  return (['v4', 'v6'] as const).flatMap((family) => {
-    // `::6` is the proxy's own, on loopback.
-    const own = usable.find((one) => one.family === family && one.text !== '::6')
-    return own === undefined ? [] : [own]
-  })
-}
-
-/** As whom the proxy runs: whoever holds the ports that rules send to, else as the pod says. */
-export function proxyUsers(asked: Asked | undefined, seen: Seen): readonly ProxyUser[] {
-  const ports = capturePorts(asked, seen)
-  const holders = seen.listeners
-    .filter(({ protocol, port }) => protocol === 'tcp' && ports.includes(port))
-    .map(({ uid, program }) => ({ uid, ...(program !== undefined && { gid: program.gid }) }))
-  const said = asked?.proxy
-  const first = asked?.rules?.options.proxyUids[0]
-  const uid = said?.uid ?? (typeof first === 'number' ? first : undefined)
-  const users =
-    holders.length > 0 || uid === undefined
-      ? holders
-      : [{ uid, ...(said?.gid !== undefined && { gid: said.gid }) }]
-  return users.filter(
-    (user, index) =>
-      users.findIndex(({ uid: one, gid }) => one === user.uid && gid === user.gid) === index,
-  )
-}
-
-/** The ports to which rules send TCP connections, and those to which they should. */
-export function capturePorts(asked: Asked | undefined, seen: Seen): readonly Port[] {
-  const { outbound, inbound } = asked?.rules?.options.ports ?? {}
-  const live = ourRules(seen).flatMap(({ rule: { match, then } }) => {
-    const isDns = match.some(({ on }) => on === 'port')
-    return !isDns && (then.do === 'redirect' || then.do === 'tproxy') ? [then.port] : []
-  })
-  return [...new Set([outbound, inbound, ...live].flatMap((port) => port ?? []))]
-}
-
-type Question = Pick<Passage, 'kind' | 'says' | 'packet'>
-type World = {
-  readonly asked: Asked | undefined
-  readonly wanted: Wanted | undefined
-  readonly seen: Seen
-}
-
-function questionsOf(family: Family, own: string, world: World): readonly Question[] {
-  const { asked, wanted, seen } = world
-  const options = asked?.rules?.options
-  const group = options?.ownerGroups === '*' ? undefined : options?.ownerGroups[0]
-  const app = { uid: APP_ID, gid: typeof group === 'number' ? group : APP_ID }
-  const ranges = options?.includeOutboundCidrs
-  const included = ranges === '*' ? undefined : ranges?.find((one) => one.family === family)
-  const server = included?.address ?? SERVER[family]
-  const tcp = (port: Port, to: string): Pick<Packet, 'protocol' | 'to'> => {
-    return { protocol: 'tcp', to: { address: to, port } }
-  }
-  const from = { address: own, port: ANY_PORT }
-  const peer = { from: { address: PEER[family], port: ANY_PORT }, in: 'eth0' }
-  const probed = asked?.probed ?? []
-  const inbound = inboundPorts(family, world).filter((port) => !probed.includes(port))
-  const [passthrough = ''] = PASSTHROUGH_SOURCE[family].split('/')
-  const resolvers = wanted?.resolvers[family] ?? []
-  const isDns = options !== undefined && options.dns !== 'off'
-  const resolver = resolvers[0] ?? server
-  return [
-    ...outboundPorts(seen).map((port): Question => {
-      const says = `the application calls port ${port} of a server`
-      return { kind: 'out', says, packet: { ...tcp(port, server), from, ...app, out: 'eth0' } }
-    }),
-    ...inbound.map((port): Question => {
-      const packet = { ...tcp(port, own), ...peer }
-      return { kind: 'in', says: `a peer calls port ${port} of the pod`, packet }
-    }),
-    ...proxyUsers(asked, seen).map((user): Question => {
-      const packet = { ...tcp(HTTP, server), from, ...user, out: 'eth0' }
-      return { kind: 'proxy', says: `the proxy (uid ${user.uid}) calls a server`, packet }
-    }),
-    ...inbound.slice(0, 1).flatMap((port) =>
-      proxyUsers(asked, seen)
-        .slice(0, options?.mode === 'TPROXY' ? 0 : 1)
-        .map((user): Question => {
-          const own6 = { from: { address: passthrough, port: ANY_PORT }, ...user, out: 'lo' }
-          const says = `the proxy hands the application what came to port ${port}`
-          return { kind: 'app', says, packet: { ...tcp(port, own), ...own6 } }
-        }),
-    ),
-    ...probed.map((port): Question => {
-      const packet = { ...tcp(port, own), ...peer }
-      return { kind: 'probe', says: `the kubelet asks port ${port}`, packet }
-    }),
-    ...(isDns ? (['udp', 'tcp'] as const) : []).map((protocol): Question => {
-      const to = { address: resolver, port: DNS_PORT }
-      const says = `the application asks its resolver by ${protocol}`
-      return { kind: 'dns', says, packet: { protocol, to, from, ...app, out: 'eth0' } }
-    }),
-  ]
-}
-
-/** Ports that the application declares or listens on, and those that rules single out. */
-function inboundPorts(family: Family, { asked, seen }: World): readonly Port[] {
-  const users = proxyUsers(asked, seen).map(({ uid }) => uid)
-  const own = capturePorts(asked, seen)
-  const listening = seen.listeners
-    .filter(({ protocol, uid, address }) => {
-      const isOpen = !address.startsWith('127.') && address !== '::1'
-      return protocol === 'tcp' && isOpen && !users.includes(uid)
-    })
-    .filter((one) => one.family === family || one.address === '::')
-    .map(({ port }) => port)
-  const ports = [...(asked?.appPorts ?? []), ...listening, ...singledOut(seen, /INBOUND$/)]
-  const some = [...new Set(ports)].filter((port) => !own.includes(port)).slice(0, MOST_PORTS)
-  return some.length > 0 ? some : [SOME_PORT]
-}
-
-function outboundPorts(seen: Seen): readonly Port[] {
-  const ports = singledOut(seen, /OUTPUT$/).filter((port) => port !== DNS_PORT)
-  return [...new Set([HTTP, ...ports])].slice(0, MOST_PORTS)
-}
-
-/** First ports of the ranges that rules of some chains let pass. */
-function singledOut(seen: Seen, chains: RegExp): readonly Port[] {
-  return ourRules(seen)
-    .filter(({ chain, rule }) => chains.test(chain) && rule.then.do === 'return')
-    .flatMap(({ rule }) => rule.match)
-    .flatMap((one) =>
-      one.on === 'port' && one.end === 'destination' && !('not' in one) ? one.ports : [],
-    )
-    .map(({ first }) => first)
 }
 
 function takenBy(seen: Seen, { packet }: Question, { end }: LiveTrace): Listener | undefined {

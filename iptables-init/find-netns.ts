@@ -1,39 +1,12 @@
 /** The network namespace of a pod that runs already, found among the processes of the node. */
-import { open, readdir, readFile, readlink } from 'node:fs/promises'
+import { readdir, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isIPv6 } from 'node:net'
-import { demandForeign } from '../netns.ts'
 
 /** What tells the pod's processes: its uid in their cgroup, or else its address in their network. */
 export type Sought = { readonly uid: string; readonly ips: readonly string[] }
 
-/** A namespace that cannot go away while it is held. */
-export type HeldNetns = { readonly path: string; readonly release: () => Promise<void> }
-
-/** Finds and holds the pod's namespace; says why not where none, or more than one, could be it. */
-export async function holdNetns(hostProc: string, sought: Sought): Promise<HeldNetns | string> {
-  const own = await Promise.all([namespaceOf(join(hostProc, '1')), namespaceOf('/proc/self')])
-  const found = await findNetns(hostProc, sought, own)
-  if (typeof found === 'string') return found
-  const file = await open(join(hostProc, found.pid, 'ns/net')).catch(() => undefined)
-  if (file === undefined) return GONE
-  const held = { path: `/proc/${process.pid}/fd/${file.fd}`, release: () => file.close() }
-  // The process may have ended, and its number be somebody else's, since it was looked at.
-  if ((await namespaceAt(held.path)) !== found.netns) {
-    await held.release()
-    return GONE
-  }
-  try {
-    demandForeign(held.path, ['/proc/self/ns/net', join(hostProc, '1/ns/net')])
-  } catch (error) {
-    await held.release()
-    throw error
-  }
-  return held
-}
-
-const GONE = 'the process that had the network namespace of the pod has ended'
-
+/** A process and the network namespace that it is in, as the kernel names it: `net:[4026531840]`. */
 type Found = { readonly pid: string; readonly netns: string }
 
 /** The oldest process of the one namespace that is the pod's. `own` are namespaces that never are. */
@@ -64,7 +37,8 @@ export async function findNetns(
 /** Processes that share a namespace; at least one. */
 type Group = { readonly netns: string; readonly pids: readonly string[] }
 
-async function namespaces(
+/** The network namespaces of a node's processes; `own` are left out. */
+export async function namespaces(
   hostProc: string,
   own: readonly (string | undefined)[],
 ): Promise<readonly Group[]> {
@@ -80,12 +54,13 @@ async function namespaces(
   return [...groups].map(([netns, some]) => ({ netns, pids: some }))
 }
 
-function namespaceOf(process: string): Promise<string | undefined> {
+/** The namespace of a process, by its folder in proc. */
+export function namespaceOf(process: string): Promise<string | undefined> {
   return namespaceAt(join(process, 'ns/net'))
 }
 
 /** `net:[4026531840]`; undefined for a process that ended or that we may not look at. */
-function namespaceAt(path: string): Promise<string | undefined> {
+export function namespaceAt(path: string): Promise<string | undefined> {
   return readlink(path).catch(() => undefined)
 }
 

@@ -1,0 +1,70 @@
+/** The rules in a network namespace, of every engine. Reads only: nothing that is run here makes a table. */
+import type { Family } from '../core/cidrs.ts'
+import type { Engine, Standing } from '../core/describe/seen.ts'
+import { formatProblem } from '../core/problem.ts'
+import { readRestore } from '../core/rules/read-iptables.ts'
+import { readNft } from '../core/rules/read-nft.ts'
+import type { Run } from '../iptables-init/run.ts'
+import { findProgram, legacyIsEmpty, NO_NFT } from '../iptables-init/tools.ts'
+
+/** Rules, or why they cannot be seen. */
+export type RulesSeen = {
+  readonly standings: readonly Standing[]
+  readonly unseen: readonly string[]
+}
+
+/** Reads native nftables, then iptables in both backends, in the order in which the kernel asks them. */
+export async function seeRules(run: Run, path: string | undefined): Promise<RulesSeen> {
+  const parts = await Promise.all([
+    seeNative(run, path),
+    ...(['nft', 'legacy'] as const).flatMap((backend) =>
+      FAMILIES.map((family) => seeIptables(run, path, backend, family)),
+    ),
+  ])
+  return {
+    standings: parts.flatMap((part) => (typeof part === 'string' ? [] : part)),
+    unseen: parts.flatMap((part) => (typeof part === 'string' ? [part] : [])),
+  }
+}
+
+const FAMILIES: readonly Family[] = ['v4', 'v6']
+
+type Part = readonly Standing[] | string
+
+async function seeNative(run: Run, path: string | undefined): Promise<Part> {
+  const nft = findProgram('nft', path)
+  if (nft === undefined) return 'native nftables: nft is not in PATH'
+  const { code, stdout, stderr } = await run(nft, ['list', 'ruleset'])
+  if (code !== 0) return `native nftables: nft list ruleset failed with ${code}: ${stderr.trim()}`
+  const read = readNft(stdout)
+  return read.ok
+    ? [{ engine: 'native nft', families: FAMILIES, rules: read.value }]
+    : `native nftables: ${read.problems.map(formatProblem).join('; ')}`
+}
+
+async function seeIptables(
+  run: Run,
+  path: string | undefined,
+  backend: 'nft' | 'legacy',
+  family: Family,
+): Promise<Part> {
+  const name = family === 'v4' ? 'iptables' : 'ip6tables'
+  const save = findProgram(`${name}-${backend}-save`, path)
+  // Asking for a legacy table makes it: the kernel's own list is read first.
+  if (backend === 'legacy' && (await legacyIsEmpty(run, family, false))) return []
+  if (save !== undefined) return saved(run, save, `iptables-${backend}`, family)
+  const plain = findProgram(`${name}-save`, path)
+  if (plain === undefined) return `${name}-${backend}: ${name}-${backend}-save is not in PATH`
+  return backend === 'nft' ? saved(run, plain, 'iptables', family) : []
+}
+
+async function saved(run: Run, save: string, engine: Engine, family: Family): Promise<Part> {
+  const { code, stdout, stderr } = await run(save, ['-c'])
+  if (code !== 0) {
+    return NO_NFT.test(stderr) ? [] : `${engine}: ${save} failed with ${code}: ${stderr.trim()}`
+  }
+  const read = readRestore(stdout)
+  return read.ok
+    ? [{ engine, families: [family], rules: read.value }]
+    : `${engine}: ${read.problems.map(formatProblem).join('; ')}`
+}
