@@ -7,7 +7,10 @@ import { isObject } from '../core/json.ts'
 import { lookAt } from './look.ts'
 
 /** What the Secret says; undefined where there is none, or nothing to compare. */
-export type SecretCheck = { readonly holds: boolean; readonly sentence: string }
+export type SecretCheck = {
+  readonly state: 'ok' | 'broken' | 'unknown'
+  readonly sentence: string
+}
 
 /** Secrets that hold our CA: the own one, and the one of cert-manager or of files. */
 const SECRETS = ['sidecar-injector-ca', 'sidecar-injector-tls'] as const
@@ -22,15 +25,15 @@ export async function checkSecret(api: Api, entry: GateEntry): Promise<SecretChe
   for (const name of SECRETS.map((secret) => `${secret}${suffix}`)) {
     const looked = await lookAt(api, path, name)
     const called = `Secret ${client.namespace}/${name}`
-    if (looked.kind === 'unseen') return { holds: true, sentence: `${called}: ${looked.why}` }
+    if (looked.kind === 'unseen') return { state: 'unknown', sentence: `${called}: ${looked.why}` }
     if (looked.kind === 'missing') continue
     const { data } = looked.value
     const ca = isObject(data) ? certificatesOf(data['ca.crt']) : []
     if (ca.length === 0) continue
     const trusted = new Set(certificatesOf(caBundle))
     return ca.some((one) => trusted.has(one))
-      ? { holds: true, sentence: `its caBundle holds the CA of the ${called}` }
-      : { holds: false, sentence: `its caBundle does not hold the CA of the ${called}` }
+      ? { state: 'ok', sentence: `its caBundle holds the CA of the ${called}` }
+      : { state: 'broken', sentence: `its caBundle does not hold the CA of the ${called}` }
   }
   return undefined
 }

@@ -69,11 +69,8 @@ async function follow(
   const bundle = readCaBundle(entry, now, links)
   if (isBroken(links)) return places
   const secret = await checkSecret(api, entry)
-  if (secret !== undefined) {
-    const { holds, sentence } = secret
-    links.push({ link: 'ca-secret', state: holds ? 'ok' : 'broken', sentence })
-    if (!holds) return places
-  }
+  if (secret !== undefined) links.push({ link: 'ca-secret', ...secret })
+  if (isBroken(links)) return places
   for (const place of places.slice(0, MOST_TRIED)) {
     const tried = await tryPlace(place, entry, bundle, dial, now)
     links.push(...tried)
@@ -227,17 +224,18 @@ function readCaBundle(
     return undefined
   }
   const last = endOf(read.value)
-  if (last < now) {
-    const sentence = `every certificate of its caBundle has expired, the last at ${printTime(last)}`
-    links.push({ link, state: 'broken', sentence })
-  }
+  const isOver = last < now
+  const sentence = isOver
+    ? `every certificate of its caBundle has expired, the last at ${printTime(last)}`
+    : `its caBundle is valid until ${printTime(last)}`
+  links.push({ link, state: isOver ? 'broken' : 'ok', sentence })
   return read.value
 }
 
 function says(bundle: Bundle | undefined): string {
   return bundle === undefined
     ? 'what it serves was not verified, for want of a caBundle'
-    : `its caBundle, valid until ${printTime(endOf(bundle))}, verifies what it serves`
+    : 'its caBundle verifies what it serves'
 }
 
 /** When the last certificate of a bundle expires. */

@@ -29,10 +29,17 @@ export async function readClusterSources(flags: ClusterFlags): Promise<ClusterSo
   }
 }
 
-/** The same from an API server that is spoken to already. */
-export async function readSourcesOf(api: Api, flags: ConfigMapFlags): Promise<ClusterSources> {
-  const found = await Promise.all(configMapPlaces(flags).map((place) => readPlace(api, place)))
-  return Object.fromEntries(found.flat())
+/** The same from an API server that is spoken to already, but for the parts that are given. */
+export async function readSourcesOf(
+  api: Api,
+  flags: ConfigMapFlags,
+  given: ClusterSources = {},
+): Promise<ClusterSources> {
+  const places = configMapPlaces(flags)
+    .map((place) => ({ ...place, keys: place.keys.filter(([part]) => given[part] === undefined) }))
+    .filter(({ keys }) => keys.length > 0)
+  const found = await Promise.all(places.map((place) => readPlace(api, place)))
+  return { ...Object.fromEntries(found.flat()), ...given }
 }
 
 async function readPlace(

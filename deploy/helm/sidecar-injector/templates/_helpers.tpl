@@ -3,6 +3,15 @@
 {{ with .Values.revision }}-{{ . }}{{ end }}
 {{- end }}
 
+{{/* What the names of Istio's ConfigMaps end in that this release follows. */}}
+{{- define "sidecar-injector.istioSuffix" -}}
+{{- if kindIs "string" .Values.injection.istioRevision -}}
+{{ with .Values.injection.istioRevision }}-{{ . }}{{ end }}
+{{- else -}}
+{{ include "sidecar-injector.suffix" . }}
+{{- end -}}
+{{- end }}
+
 {{/* Name of the objects: one set a revision. */}}
 {{- define "sidecar-injector.name" -}}
 sidecar-injector{{ include "sidecar-injector.suffix" . }}

@@ -134,7 +134,10 @@ that matches nothing).
 {{- if and (hasSuffix "sidecar-injector.istio.io" .name) (not $never) -}}{{- $isActive = true -}}{{- end -}}
 {{- if hasSuffix "sidecar-injector.io" .name -}}{{- $isActive = true -}}{{- end -}}
 {{- end -}}
-{{- if and $isSame $isActive (not (has .metadata.name $mine)) -}}
+{{- /* A tag that this release had and gives up now is no other injector. */ -}}
+{{- $annotations := .metadata.annotations | default dict -}}
+{{- $isOwn := and (eq (index $annotations "meta.helm.sh/release-name" | default "") $.Release.Name) (eq (index $annotations "meta.helm.sh/release-namespace" | default "") $.Release.Namespace) -}}
+{{- if and $isSame $isActive (not $isOwn) (not (has .metadata.name $mine)) -}}
 {{- fail (printf "MutatingWebhookConfiguration %s: got an active injector of the same revision, want it switched off first (docs/guides/migrating.md), or webhook.enabled=false, or webhook.allowOtherInjectors=true" .metadata.name) -}}
 {{- end -}}
 {{- end -}}

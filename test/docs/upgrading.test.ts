@@ -1,0 +1,79 @@
+/** The guide for upgrading: its commands for a cluster are run in their order, and who takes whose pods is checked. */
+import { join } from 'node:path'
+import t from 'tap'
+import { REGISTRATIONS } from '../../cluster/registrations.ts'
+import { judgeGates } from '../../core/gates/judge.ts'
+import { readWebhooks } from '../../core/gates/read-webhooks.ts'
+import { mapAt } from '../../cluster/members.ts'
+import { isObject } from '../../core/json.ts'
+import { helm } from '../e2e/chart.ts'
+import { startControlPlane, toolsUnavailable, type ControlPlane } from '../e2e/control-plane.ts'
+import { createNamespace, listAt } from '../e2e/objects.ts'
+import { need } from '../require.ts'
+import { blocksOf, wordsOf } from './page.ts'
+
+const root = join(import.meta.dirname, '../..')
+const TOOLS = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl', 'helm']
+
+/** Which revision takes the pods of `shop`, `pay` and `enabled` after each block of the page. */
+const wanted = [
+  ['default', 'default', 'default'],
+  ['canary', 'default', 'default'],
+  ['default', 'default', 'default'],
+  ['default', 'default', 'default'],
+  ['default', 'canary', 'default'],
+  ['canary', 'canary', 'canary'],
+  ['default', 'default', 'default'],
+  ['default', 'default', 'default'],
+]
+
+t.test('the page', need(toolsUnavailable(TOOLS)), async (t) => {
+  const blocks = blocksOf(join(root, 'docs/guides/upgrading.md')).filter(
+    ({ info }) => info === 'sh cluster',
+  )
+  t.equal(blocks.length, wanted.length)
+  const controlPlane = await startControlPlane({ controllers: ['serviceaccount-controller'] })
+  t.teardown(() => controlPlane.stop())
+  await createNamespace(controlPlane, 'istio-system')
+  for (const name of NAMESPACES) {
+    await createNamespace(controlPlane, name, { 'istio-injection': 'enabled' })
+  }
+  for (const [index, { line, text }] of blocks.entries()) {
+    for (const command of text.trimEnd().split('\n')) {
+      const { exitCode, stderr } = await run(controlPlane, command)
+      t.equal(exitCode, 0, `${line}: ${command}: ${stderr}`)
+    }
+    t.strictSame(await takers(controlPlane), wanted[index], `line ${line}`)
+  }
+})
+
+const NAMESPACES = ['shop', 'pay', 'enabled']
+
+async function run(controlPlane: ControlPlane, command: string) {
+  const [program, ...args] = wordsOf(command)
+  const absolute = args.map((word) => (word.startsWith('deploy/') ? join(root, word) : word))
+  return program === 'helm'
+    ? helm([...absolute, '--kubeconfig', controlPlane.kubeconfigPath])
+    : controlPlane.kubectl(absolute)
+}
+
+/** The revision of the only entry that takes a pod, by the selectors that the API server has. */
+async function takers({ request }: ControlPlane): Promise<readonly string[]> {
+  const { body } = await request('GET', REGISTRATIONS)
+  const items = listAt(body, 'items').filter(isObject)
+  const entries = readWebhooks(
+    items.map((item) => ({ ...item, kind: 'MutatingWebhookConfiguration' })),
+  )
+  if (!entries.ok) throw new Error('webhooks cannot be read')
+  const found: string[] = []
+  for (const namespace of NAMESPACES) {
+    const { body: object } = await request('GET', `/api/v1/namespaces/${namespace}`)
+    const namespaceLabels = isObject(object) ? mapAt(object, 'labels') : {}
+    const facts = { namespace, namespaceLabels, podLabels: {}, pod: {} }
+    const revisions = judgeGates(entries.value, facts).takers.map(
+      ({ entry }) => entry.configuration.labels['sidecar-injector.io/rev'] ?? '',
+    )
+    found.push(revisions.join(' and '))
+  }
+  return found
+}
