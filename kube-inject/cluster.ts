@@ -16,8 +16,8 @@ import type { JsonObject } from '../core/json.ts'
 import { Refusal } from '../core/problem.ts'
 import type { ClusterFlags } from './cluster-flags.ts'
 
-/** The three texts. */
-export type ClusterSources = Readonly<Partial<Record<ConfigPart, Source>>>
+/** The three texts, and what is laid over the values. */
+export type ClusterSources = Readonly<Partial<Record<ConfigPart | 'valuesOverlay', Source>>>
 
 /** Reads both ConfigMaps, by Istio's names unless flags name others. Throws a Refusal. */
 export async function readClusterSources(flags: ClusterFlags): Promise<ClusterSources> {

@@ -23,7 +23,7 @@ export type PreviousFlags = {
 }
 
 /** Texts that come from elsewhere than from files. */
-export type ConfigTexts = Pick<ConfigSources, 'mesh' | 'values' | 'injectConfig'>
+export type ConfigTexts = Pick<ConfigSources, 'mesh' | 'values' | 'injectConfig' | 'valuesOverlay'>
 
 /** The configuration of today, and finds an earlier one by the hash that the status of a pod has. */
 export type Configs = {
@@ -105,7 +105,9 @@ async function readSources(
   }
 }
 
-function textsOf(files: Readonly<Record<keyof ConfigTexts, string | undefined>>): ConfigTexts {
+function textsOf(
+  files: Readonly<Record<Exclude<keyof ConfigTexts, 'valuesOverlay'>, string | undefined>>,
+): ConfigTexts {
   const { mesh, values, injectConfig } = files
   return {
     ...(mesh === undefined ? {} : { mesh: read(mesh) }),

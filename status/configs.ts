@@ -71,6 +71,7 @@ const FILES = [
   ['values', 'valuesFile'],
   ['injectConfig', 'injectConfigFile'],
   ['mesh', 'meshConfigFile'],
+  ['valuesOverlay', 'valuesOverlayFile'],
 ] as const
 
 /** Files that are mounted from a ConfigMap. */

@@ -61,8 +61,16 @@ export function standForLeader(election: Election): Leader {
   const hold = (from: number): void => {
     state.heldUntil = from + seconds * 1000 * RENEW_SHARE
     clearTimeout(expiry)
-    expiry = setTimeout(tell, Math.max(1, Math.ceil(state.heldUntil - performance.now())))
+    awaitExpiry()
     tell()
+  }
+  /** Timers go by a clock of whole milliseconds, so one may fire a moment too soon; then there is another. */
+  const awaitExpiry = (): void => {
+    const left = Math.max(1, Math.ceil(state.heldUntil - performance.now()))
+    expiry = setTimeout(() => {
+      tell()
+      if (isLeading()) awaitExpiry()
+    }, left)
   }
   const see = (body: unknown): Lease => {
     const lease = readLease(body)

@@ -1,7 +1,7 @@
 /** The Helm chart: what it renders to, that API servers take it, and the webhook run from what it says. */
 import { execa } from 'execa'
 import { readFileSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { isArray, isObject, type Json, type JsonObject } from '../../core/json.ts'
@@ -12,9 +12,9 @@ import { need } from '../require.ts'
 import { writeAccount } from './account.ts'
 import { chart, helm, renderChart } from './chart.ts'
 import { startControlPlane, toolsUnavailable, type ControlPlane } from './control-plane.ts'
-import { argsOf, crdOf, CRDS, deploymentOf, membersOf, redirect, untilPods } from './deployed.ts'
+import { argsHere, crdOf, CRDS, deploymentOf, membersOf, redirect, untilPods } from './deployed.ts'
 import { startFleet, untilInjected } from './fleet.ts'
-import { apply, applyQuietly, deploy, only, render, renderWith, titleOf } from './manifests.ts'
+import { apply, applyQuietly, deploy, render, renderWith, titleOf } from './manifests.ts'
 import { at, containersOf, create, createNamespace, listAt, textAt } from './objects.ts'
 import { until } from './until.ts'
 
@@ -120,7 +120,7 @@ t.test('values', need(toolsUnavailable(['helm'])), async (t) => {
     { set: 'cni.platform=eks', want: /'\/cni\/platform': value must be one of/ },
     { set: 'extraArgs={drain}', want: /'\/extraArgs\/0': .*does not match pattern/s },
     {
-      set: 'injection.mesh.trustDomain=x',
+      set: 'injection.source=istio,injection.mesh.trustDomain=x',
       want: /injection\.mesh: got a mesh with injection\.source istio/,
     },
   ]
@@ -164,6 +164,9 @@ t.test('alerts', need(toolsUnavailable(['promtool'])), async (t) => {
   t.equal(tested.exitCode, 0, tested.stdout + tested.stderr)
 })
 
+/** The bases lay nothing over Istio's values. */
+const ISTIO = 'injection.source=istio'
+
 /** The chart with the settings that a component stands for is what the component makes of the base. */
 async function equality(t: Test, controlPlane: ControlPlane): Promise<void> {
   const rows = [
@@ -178,7 +181,7 @@ async function equality(t: Test, controlPlane: ControlPlane): Promise<void> {
     { components: ['openshift'], set: ['openshift=true'] },
   ]
   for (const { components, set } of rows) {
-    const ours = comparable(await renderChart(set))
+    const ours = comparable(await renderChart([...set, ISTIO]))
     t.strictSame(
       ours,
       comparable(await renderWith(controlPlane, components)),
@@ -189,7 +192,7 @@ async function equality(t: Test, controlPlane: ControlPlane): Promise<void> {
   for (const platform of ['default', 'gke', 'k3s', 'k3d', 'microk8s', 'openshift']) {
     const folder = platform === 'default' ? 'cni' : `cni/platforms/${platform}`
     const theirs = [...base, ...(await render(controlPlane, join(deploy, folder)))]
-    const ours = await renderChart(['cni.enabled=true', `cni.platform=${platform}`])
+    const ours = await renderChart(['cni.enabled=true', `cni.platform=${platform}`, ISTIO])
     t.strictSame(comparable(ours), comparable(theirs), `cni on ${platform}`)
   }
 }
@@ -294,14 +297,21 @@ async function live(t: Test, controlPlane: ControlPlane): Promise<void> {
   const objects = await renderChart([
     'revision=canary',
     'revisionTags={prod}',
-    'injection.source=chart',
-    'injection.values.global.hub=registry.example.com/istio',
+    'imageRegistry=registry.example.com/mesh/',
+    'injection.values.global.tag=9.9',
     'policy.action=deny',
     'monitoring.prometheusRule.enabled=true',
   ])
   await create(controlPlane, '/api/v1/namespaces/istio-system/configmaps', {
     metadata: { name: 'istio-canary' },
     data: { mesh: 'trustDomain: example.org\n' },
+  })
+  await create(controlPlane, '/api/v1/namespaces/istio-system/configmaps', {
+    metadata: { name: 'istio-sidecar-injector-canary' },
+    data: {
+      config: 'policy: enabled\n',
+      values: '{"global": {"hub": "registry.example.com/istio", "tag": "1.30.3"}}',
+    },
   })
   await controlPlane.request(
     'PATCH',
@@ -311,11 +321,10 @@ async function live(t: Test, controlPlane: ControlPlane): Promise<void> {
   )
   await applyQuietly(controlPlane, objects)
   const kubeconfig = await writeAccount(controlPlane, NAMESPACE, 'sidecar-injector-canary')
-  const folder = await mounted(controlPlane, objects)
-  const [subcommand, ...args] = argsOf(objects)
+  const { args, folder } = await argsHere(controlPlane, objects)
+  const [subcommand, ...flags] = args
   t.equal(subcommand, 'webhook')
-  const here = args.map((arg) => arg.replace('/etc/sidecar-injector/injection', folder))
-  const fleet = await startFleet(controlPlane, { args: [...here, '--kubeconfig', kubeconfig] })
+  const fleet = await startFleet(controlPlane, { args: [...flags, '--kubeconfig', kubeconfig] })
   t.teardown(() => fleet.close())
   await redirect(controlPlane, objects, fleet)
   await untilInjected(controlPlane, 'shop')
@@ -325,8 +334,8 @@ async function live(t: Test, controlPlane: ControlPlane): Promise<void> {
     t.strictSame(containersOf(pod), ['app', 'istio-init', 'istio-proxy'])
     const text = JSON.stringify(pod)
     t.match(text, '"example.org"', "Istio's mesh")
-    t.match(text, '"registry.example.com/istio/proxyv2:', "the release's values")
-    t.match(text, '"sidecar-injector/proxy-init:0.1.0"', 'our init image')
+    t.match(text, '"registry.example.com/istio/proxyv2:9.9"', "Istio's hub, the release's tag")
+    t.match(text, '"registry.example.com/mesh/sidecar-injector/proxy-init:0.1.0"', 'our init image')
     t.match(text, '"istio.io/rev":"canary"', 'the real revision, not the tag')
     const proxy = listAt(pod, 'spec', 'containers').find(
       (one) => textAt(one, 'name') === 'istio-proxy',
@@ -393,7 +402,7 @@ async function restricted(t: Test, controlPlane: ControlPlane, folder: string): 
     'Warning: namespace strict enforces PodSecurity restricted, which refuses istio-init with ' +
       'NET_ADMIN and NET_RAW: install the CNI plugin and set pilot.cni.enabled, so that pods need neither',
   )
-  const objects = await renderChart(['cni.enabled=true', 'injection.source=chart'])
+  const objects = await renderChart(['cni.enabled=true'])
   const values = objects.find((one) => titleOf(one) === 'ConfigMap sidecar-injector')
   await writeFile(join(folder, 'values'), textAt(values, 'data', 'values'))
   const taken = await until(
@@ -409,19 +418,6 @@ async function restricted(t: Test, controlPlane: ControlPlane, folder: string): 
   const injected: unknown = JSON.parse(taken.stdout)
   t.strictSame(containersOf(injected), ['app', 'istio-proxy', 'istio-validation'])
   t.ok(textAt(injected, 'metadata', 'annotations', 'sidecar-injector.io/redirect-plan'))
-}
-
-/** Writes what the ConfigMap of the release would be mounted as. */
-async function mounted(
-  controlPlane: ControlPlane,
-  objects: readonly JsonObject[],
-): Promise<string> {
-  const folder = join(controlPlane.processes.folder, 'injection')
-  await mkdir(folder)
-  for (const [name, text] of Object.entries(membersOf(at(only(objects, 'ConfigMap'), 'data')))) {
-    await writeFile(join(folder, name), typeof text === 'string' ? text : '')
-  }
-  return folder
 }
 
 /** Paths of all keys, down to what the schema leaves open. */

@@ -1,8 +1,10 @@
 /** What deploy/ renders to, put to work: its Service, its flags, and Deployments that come to it. */
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { isObject, type JsonObject } from '../../core/json.ts'
 import type { ControlPlane } from './control-plane.ts'
 import type { Fleet } from './fleet.ts'
-import { applyQuietly, only } from './manifests.ts'
+import { applyQuietly, only, titleOf } from './manifests.ts'
 import { at, create, listAt, textAt } from './objects.ts'
 import { until } from './until.ts'
 
@@ -30,6 +32,25 @@ export async function redirect(
   await controlPlane.request('DELETE', `${path}/${textAt(service, 'metadata', 'name')}`)
   const spec = { type: 'ExternalName', externalName: 'localhost' }
   await create(controlPlane, path, { ...service, spec })
+}
+
+/**
+ * Arguments of the webhook's container on this machine: what its release mounts from a ConfigMap is written
+ * into a folder, and named there.
+ */
+export async function argsHere(
+  controlPlane: ControlPlane,
+  objects: readonly JsonObject[],
+): Promise<{ readonly args: readonly string[]; readonly folder: string }> {
+  const folder = join(controlPlane.processes.folder, 'injection')
+  await mkdir(folder, { recursive: true })
+  const named = textAt(only(objects, 'Deployment'), 'metadata', 'name')
+  const map = objects.find((one) => titleOf(one) === `ConfigMap ${named}`)
+  for (const [name, text] of Object.entries(membersOf(at(map, 'data')))) {
+    await writeFile(join(folder, name), typeof text === 'string' ? text : '')
+  }
+  const args = argsOf(objects).map((arg) => arg.replace('/etc/sidecar-injector/injection', folder))
+  return { args, folder }
 }
 
 /** Arguments of the webhook's container. */

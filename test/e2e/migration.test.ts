@@ -15,7 +15,7 @@ import { need } from '../require.ts'
 import { writeAccount } from './account.ts'
 import { chart, helm, renderChart } from './chart.ts'
 import { startControlPlane, toolsUnavailable, type ControlPlane } from './control-plane.ts'
-import { argsOf, deploymentOf, redirect, untilPods } from './deployed.ts'
+import { argsHere, deploymentOf, redirect, untilPods } from './deployed.ts'
 import { startFleet, type Fleet } from './fleet.ts'
 import { startIstiod } from './istiod.ts'
 import { create, createNamespace, listAt, messageOf, textAt } from './objects.ts'
@@ -101,7 +101,7 @@ t.test('migrating, and back', need(toolsUnavailable(TOOLS)), async (t) => {
       if (/^helm (install|upgrade) injector /.test(command)) {
         const objects = await renderChart(settingsOf(command))
         const tester = fleet === undefined ? await writeTester(controlPlane, command) : undefined
-        fleet ??= await startOurs(controlPlane, argsOf(objects))
+        fleet ??= await startOurs(controlPlane, (await argsHere(controlPlane, objects)).args)
         await redirect(controlPlane, objects, fleet)
         if (tester !== undefined) await helmTest(t, tester)
       }

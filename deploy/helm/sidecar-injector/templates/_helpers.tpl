@@ -52,11 +52,13 @@ app.kubernetes.io/component: cni
 {{ .Values.revision | default "default" }}
 {{- end }}
 
+{{/* An image of this project. Arguments: root, image. */}}
 {{- define "sidecar-injector.image" -}}
+{{- $name := printf "%s%s" .root.Values.imageRegistry .image.repository -}}
 {{- if .image.digest -}}
-{{ .image.repository }}@{{ .image.digest }}
+{{ $name }}@{{ .image.digest }}
 {{- else -}}
-{{ .image.repository }}:{{ .image.tag | default .version }}
+{{ $name }}:{{ .image.tag | default .root.Chart.AppVersion }}
 {{- end -}}
 {{- end }}
 
@@ -89,7 +91,11 @@ sidecar-injector-ca{{ include "sidecar-injector.suffix" . }}
 
 {{/* The values of injection: in CNI mode they say so. */}}
 {{- define "sidecar-injector.injectionValues" -}}
-{{- $values := deepCopy .Values.injection.values -}}
+{{- $values := deepCopy (.Values.injection.values | default dict) -}}
+{{- if .Values.proxyInit.enabled -}}
+{{- $init := include "sidecar-injector.image" (dict "root" . "image" .Values.proxyInit.image) -}}
+{{- $values = mergeOverwrite (dict "global" (dict "proxy_init" (dict "image" $init))) $values -}}
+{{- end -}}
 {{- if .Values.cni.enabled -}}
 {{- $values = mergeOverwrite $values (dict "pilot" (dict "cni" (dict "enabled" true "namespace" .Values.cni.namespace))) -}}
 {{- if eq .Values.cni.platform "openshift" -}}
