@@ -2,7 +2,7 @@
 import { Command, Option } from 'commander'
 import type { NativeMode } from '../core/inject/native.ts'
 import { ISTIO_VERSIONS, type IstioVersion } from '../core/inject/values.ts'
-import { formatProblem, Refusal } from '../core/problem.ts'
+import { Refusal } from '../core/problem.ts'
 import type { Workload } from '../kube-inject/workloads.ts'
 import { readName, readWorkloads } from '../kube-inject/flag-readers.ts'
 
