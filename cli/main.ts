@@ -10,29 +10,14 @@ const DOORS: readonly Door[] = [
   },
   KUBE_INJECT,
   {
-    name: 'krm-function',
-    says: 'inject a ResourceList from standard input, as kustomize and kpt call functions',
-    load: async () => (await import('../kube-inject/krm-command.ts')).krmCommand(),
-  },
-  {
-    name: 'bootstrap',
-    says: "print the static configuration of an injected pod's Envoy",
-    load: async () => (await import('../datapath/bootstrap-command.ts')).bootstrapCommand(),
-  },
-  {
-    name: 'describe',
-    says: 'tell what the rules of a running pod do, and the first contradiction',
-    load: async () => (await import('../datapath/describe-command.ts')).describeCommand(),
+    name: 'check',
+    says: 'find what injection will do wrong in manifests or in a cluster',
+    load: async () => (await import('../check/command.ts')).checkCommand(),
   },
   {
     name: 'preview',
     says: 'tell what a new template, values or mesh would change, before it is rolled out',
     load: async () => (await import('../preview/command.ts')).previewCommand(),
-  },
-  {
-    name: 'check',
-    says: 'find what injection will do wrong in manifests or in a cluster',
-    load: async () => (await import('../check/command.ts')).checkCommand(),
   },
   {
     name: 'explain',
@@ -53,6 +38,21 @@ const DOORS: readonly Door[] = [
     name: 'doctor',
     says: 'find out why pods are refused or hang',
     load: async () => (await import('../status/doctor-command.ts')).doctorCommand(),
+  },
+  {
+    name: 'describe',
+    says: 'tell what the rules of a running pod do, and the first contradiction',
+    load: async () => (await import('../datapath/describe-command.ts')).describeCommand(),
+  },
+  {
+    name: 'bootstrap',
+    says: "print the static configuration of an injected pod's Envoy",
+    load: async () => (await import('../datapath/bootstrap-command.ts')).bootstrapCommand(),
+  },
+  {
+    name: 'krm-function',
+    says: 'inject a ResourceList from standard input, as kustomize and kpt call functions',
+    load: async () => (await import('../kube-inject/krm-command.ts')).krmCommand(),
   },
 ]
 

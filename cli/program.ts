@@ -24,7 +24,7 @@ export function runProgram(argv: readonly string[], doors: readonly Door[]): voi
 
 async function parse(argv: readonly string[], doors: readonly Door[]): Promise<void> {
   const program = new Command('sidecar-injector')
-    .description('Istio sidecar injection: as a webhook, and in CI')
+    .description('Istio sidecar injection: as a webhook, in CI, and with its reasons')
     .version(version())
     .exitOverride()
   for (const { name, says, load } of doors) {

@@ -24,7 +24,7 @@ export const STATUS = { fine: 0, contradiction: 1, unknown: 2 } as const
 export function describeCommand(): Command {
   return new Command('describe')
     .description(
-      'tell what the rules of a running pod do, who listens where they send, and the first contradiction',
+      'Tell what the rules of a running pod do, who listens where they send, and the first contradiction',
     )
     .argument('[namespace/pod]', 'a pod, read from the API server and found on this node')
     .option('--netns <path>', 'a network namespace, such as /run/netns/NAME or /proc/PID/ns/net')
