@@ -1,4 +1,5 @@
 /** What PodSecurity admission will say of an injected pod, which only it may refuse and nobody explains. */
+import { INIT_CONTAINER, PROXY_CONTAINER } from '../core/constants.ts'
 import { isObject, type JsonObject } from '../core/json.ts'
 import type { Pod } from '../core/k8s.ts'
 
@@ -12,6 +13,7 @@ const STRICT_LEVELS = ['baseline', 'restricted'] as const
 const ENFORCE_LABEL = 'pod-security.kubernetes.io/enforce'
 /** Beyond what `baseline` lets a container add (Kubernetes, Pod Security Standards). */
 const FORBIDDEN = ['NET_ADMIN', 'NET_RAW']
+const OURS = [INIT_CONTAINER, PROXY_CONTAINER]
 
 /** The level in the metadata of a namespace; undefined where none forbids anything of ours. */
 export function strictLevelOf({ labels }: JsonObject): StrictLevel | undefined {
@@ -26,8 +28,11 @@ export function podSecurityWarning(
   level: StrictLevel,
 ): string | undefined {
   const containers = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])]
-  const refused = containers.find(({ securityContext }) =>
-    securityContext?.capabilities?.add?.some((name) => FORBIDDEN.includes(name)),
+  // What the application's own containers ask for, CNI mode does not change.
+  const refused = containers.find(
+    ({ name, securityContext }) =>
+      OURS.includes(name) &&
+      securityContext?.capabilities?.add?.some((one) => FORBIDDEN.includes(one)),
   )
   if (refused === undefined) return undefined
   const capabilities = refused.securityContext?.capabilities?.add ?? []
