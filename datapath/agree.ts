@@ -1,43 +1,48 @@
+import type { LogLine } from './access-tail.ts'
+import { compareLog } from './agree-log.ts'
 import type { Answer } from './call.ts'
-import type { AccessLine } from './access-line.ts'
 import type { Grown } from './counters.ts'
-import type { Journey, Leg, Logged } from './journey.ts'
-import type { Endpoint, Trace } from '../core/rules/trace.ts'
+import type { Journey, Leg } from './journey.ts'
 
 /**
- * Where the prediction and what happened differ, each a sentence; nothing when all agree. In the nat table
- * a rule grows by one for each connection; in others it counts every packet, so there only hits are asked for.
+ * Where the prediction and what happened differ, each a sentence; nothing when all agree. `lines` are all that
+ * the access log got meanwhile.
  */
 export function compare(
   journey: Journey,
   answer: Answer,
   grown: readonly Grown[],
-  lines: readonly (AccessLine | undefined)[],
+  lines: readonly LogLine[],
 ): readonly string[] {
   return [
-    ...compareCounters(
-      journey.legs.map((leg) => leg.trace),
-      grown,
-    ),
-    ...compareLog(journey, answer, lines),
+    ...compareCounters(journey, grown),
+    ...compareLog(journey, answer, lines, roundsOf(journey, grown)),
     ...compareSight(journey, answer),
   ]
 }
 
-/** The same for the rules alone. */
-export function compareCounters(
-  traces: readonly Trace[],
-  grown: readonly Grown[],
-): readonly string[] {
-  const expected = new Map<string, number>()
-  for (const { table, chain, place } of traces.flatMap(({ hops }) => hops)) {
-    if (place === undefined) continue
-    const key = `${table} ${chain} ${place}`
-    expected.set(key, (expected.get(key) ?? 0) + 1)
+/** How often a way that is a circle was gone round, by the rule that its last connection met last; else 1. */
+function roundsOf({ legs, circle }: Journey, grown: readonly Grown[]): number {
+  if (circle === undefined) return 1
+  const met = countsOf(legs.slice(circle))
+  const key = [...met.keys()].at(-1) ?? ''
+  const first = countsOf(legs.slice(0, circle)).get(key) ?? 0
+  const got = grown.find((one) => keyOf(one) === key)
+  return got === undefined ? 0 : (got.after - got.before - first) / (met.get(key) ?? 1)
+}
+
+/**
+ * In the nat table a rule grows by one for each connection; in others it counts every packet, so there only
+ * hits are asked for.
+ */
+function compareCounters(journey: Journey, grown: readonly Grown[]): readonly string[] {
+  const { legs, circle = 0 } = journey
+  const rounds = roundsOf(journey, grown)
+  const expected = new Map(countsOf(legs.slice(0, circle)))
+  for (const [key, count] of countsOf(legs.slice(circle))) {
+    expected.set(key, (expected.get(key) ?? 0) + count * rounds)
   }
-  const counted = new Map(
-    grown.map((one) => [`${one.table} ${one.chain} ${one.place}`, one.after - one.before]),
-  )
+  const counted = new Map(grown.map((one) => [keyOf(one), one.after - one.before]))
   return [...new Set([...expected.keys(), ...counted.keys()])].flatMap((key) => {
     const [want, got] = [expected.get(key) ?? 0, counted.get(key) ?? 0]
     const agrees = key.startsWith('nat ') ? want === got : want === 0 || got > 0
@@ -47,62 +52,19 @@ export function compareCounters(
   })
 }
 
-function compareLog(
-  { legs, logged }: Journey,
-  answer: Answer,
-  lines: readonly (AccessLine | undefined)[],
-): readonly string[] {
-  if (lines.length !== logged.length) {
-    return [`access log: ${logged.length} lines expected, ${lines.length} written`]
+/** How often each rule is met when every leg is gone once. */
+function countsOf(legs: readonly Leg[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>()
+  for (const { table, chain, place } of legs.flatMap(({ trace }) => trace.hops)) {
+    if (place === undefined) continue
+    const key = keyOf({ table, chain, place })
+    counts.set(key, (counts.get(key) ?? 0) + 1)
   }
-  return logged.flatMap((log): readonly string[] => {
-    const line = lines.find((one) => one?.upstreamCluster === log.cluster)
-    if (line === undefined) return [`access log: no line of ${log.cluster}`]
-    const at = legs.findIndex((leg) => (directionOf(leg) ?? '') === log.direction)
-    return compareLine(log, line, legs[at], legs[at + 1], at === 0 ? answer.port : undefined)
-  })
+  return counts
 }
 
-function compareLine(
-  log: Logged,
-  line: AccessLine,
-  leg: Leg | undefined,
-  next: Leg | undefined,
-  port: number | undefined,
-): readonly string[] {
-  const differs = (name: string, got: string, isRight: boolean, want: string): string[] =>
-    isRight ? [] : [`access log of ${log.cluster}: ${name} is ${got}, expected ${want}`]
-  const original = text(log.original)
-  const upstream = log.upstream.map(text)
-  const caller = leg === undefined ? '' : hostOf(leg.packet.from.address)
-  const remote = port === undefined ? `${caller}:` : `${caller}:${port}`
-  const own = next === undefined ? '' : `${hostOf(next.packet.from.address)}:`
-  const hasHost =
-    upstream.length === 0 ? line.upstreamHost === '-' : upstream.includes(line.upstreamHost)
-  // Without a connection there is no own end of it.
-  const isUnreached = line.responseFlags.split(',').includes('UF')
-  return [
-    ...differs('route', line.routeName, line.routeName === log.route, log.route),
-    ...differs(
-      'original destination',
-      line.downstreamLocalAddress,
-      line.downstreamLocalAddress === original,
-      original,
-    ),
-    ...differs(
-      'caller',
-      line.downstreamRemoteAddress,
-      line.downstreamRemoteAddress.startsWith(remote),
-      remote,
-    ),
-    ...differs('upstream', line.upstreamHost, hasHost, upstream.join(' or ')),
-    ...differs(
-      'own address',
-      line.upstreamLocalAddress,
-      isUnreached || line.upstreamLocalAddress.startsWith(own),
-      own,
-    ),
-  ]
+function keyOf({ table, chain, place }: Pick<Grown, 'table' | 'chain' | 'place'>): string {
+  return `${table} ${chain} ${place}`
 }
 
 /** The last connection is the one that the application sees. */
@@ -119,17 +81,4 @@ function compareSight({ legs, logged }: Journey, { seen }: Answer): readonly str
     contradictions.push(`the request ${isHttp ? 'came' : 'did not come'} through an Envoy`)
   }
   return contradictions
-}
-
-function directionOf({ taken }: Leg): Logged['direction'] | undefined {
-  if (taken === 'virtualInbound') return 'inbound'
-  return taken === 'virtualOutbound' ? 'outbound' : undefined
-}
-
-function text({ address, port }: Endpoint): string {
-  return `${hostOf(address)}:${port}`
-}
-
-function hostOf(address: string): string {
-  return address.includes(':') ? `[${address}]` : address
 }

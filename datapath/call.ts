@@ -10,6 +10,8 @@ export type Call = {
   readonly port: number
   readonly path?: string
   readonly headers?: Readonly<Record<string, string>>
+  /** How long the caller waits for an answer, milliseconds; 5 s where absent. */
+  readonly milliseconds?: number
 }
 
 /** What the application says that it saw of a request. */
@@ -33,7 +35,7 @@ export type Answer = {
   readonly seen?: Seen
 }
 
-/** How long a caller waits for an answer, milliseconds. */
+/** How long a caller waits for an answer unless it is told otherwise, milliseconds. */
 const PATIENCE = 5000
 
 /** Makes one call as somebody of a place. */

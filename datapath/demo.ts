@@ -10,12 +10,11 @@ import { INIT_CONTAINER } from '../core/constants.ts'
 import { Refusal, type Problem } from '../core/problem.ts'
 import { makeWhy } from '../core/rules/why.ts'
 import { findProgram } from '../iptables-init/tools.ts'
-import { makeCaller } from './call.ts'
 import { readerOf } from './counters.ts'
 import { findEnvoy, lend } from './envoy.ts'
 import { AT, makeLab, ROOT, type Lab } from './lab.ts'
 import { untilListening } from './listening.ts'
-import { observe, type Watched } from './observe.ts'
+import { makeObserver } from './observe.ts'
 import { drawMermaid, type Drawn } from './picture.ts'
 import { APP } from './programs.ts'
 import { APP_PORTS, DEMO_POD, REQUESTS, SERVER_PORTS, SERVICES } from './requests.ts'
@@ -102,11 +101,11 @@ async function demonstrate(lab: Lab, binary: string): Promise<readonly Drawn[]> 
   for (const [name, ports, started] of servers) await untilListening(name, started, ports)
   say(`Envoy runs as uid 1337 (pid ${running.envoy.pid}), the application as uid 1000.`)
   const readRules = await readerOf(lab, 'iptables')
-  const watched: Watched = { lab, makeCall: makeCaller(lab), readRules, running }
+  const observe = makeObserver({ lab, readRules, running })
   const why = makeWhy()
   const drawn: Drawn[] = []
   for (const [index, { title, request }] of REQUESTS.entries()) {
-    const observed = await observe(watched, request)
+    const observed = await observe(request)
     say()
     say(`${index + 1}. ${title}`)
     process.stdout.write(showRequest(observed, why))

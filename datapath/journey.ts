@@ -1,8 +1,10 @@
 /** What should become of a connection: the tracer for the kernel's part, the bootstrap for Envoy's. */
+import { INBOUND_PASSTHROUGH, PASSTHROUGH } from '../core/bootstrap/clusters.ts'
 import type { Proxy } from '../core/bootstrap/proxy.ts'
 import type { Service } from '../core/bootstrap/services.ts'
 import type { Family } from '../core/cidrs.ts'
-import { PASSTHROUGH_SOURCE, TPROXY_MARK } from '../core/constants.ts'
+import { DNS_CAPTURE_PORT, PASSTHROUGH_SOURCE, TPROXY_MARK } from '../core/constants.ts'
+import { isSame } from '../core/json.ts'
 import type { RuleSet } from '../core/rules/model.ts'
 import { trace, type Endpoint, type Packet, type Trace } from '../core/rules/trace.ts'
 import { AT, type Who } from './lab.ts'
@@ -17,13 +19,22 @@ export type Leg = {
   readonly trace: Trace
   /** What takes it at its end. */
   readonly taken:
-    'virtualOutbound' | 'virtualInbound' | 'health' | 'metrics' | 'agent' | 'destination'
+    | 'virtualOutbound'
+    | 'virtualInbound'
+    | 'health'
+    | 'metrics'
+    | 'admin'
+    | 'agent'
+    | 'dns'
+    | 'destination'
 }
 
 /** Where Envoy sends what it took, and what it calls that in its log. */
 export type Logged = {
-  readonly direction: 'outbound' | 'inbound'
+  /** Place among the legs of the one that it took; 0 is the first. */
+  readonly leg: number
   readonly cluster: string
+  /** Name of the route; a connection that is no HTTP has none. */
   readonly route: string
   /** The address that the connection was sent to before it was captured. */
   readonly original: Endpoint
@@ -32,7 +43,16 @@ export type Logged = {
 }
 
 /** The whole way. */
-export type Journey = { readonly legs: readonly Leg[]; readonly logged: readonly Logged[] }
+export type Journey = {
+  readonly legs: readonly Leg[]
+  readonly logged: readonly Logged[]
+  /** Whether the mesh asks for an access log at all. */
+  readonly isLogOn: boolean
+  /** Path of the request; nothing where it is none of HTTP. */
+  readonly path?: string
+  /** The leg to which the last one leads back: from there the way goes round until something gives out. */
+  readonly circle?: number
+}
 
 /** What the prediction is made from. */
 export type World = {
@@ -45,11 +65,13 @@ export type World = {
   readonly probed: ReadonlyMap<string, number>
 }
 
-/** What is asked for: where, and under which path. */
-export type Asked = { readonly to: Endpoint; readonly path: string }
+/** What is asked for: where, how, and under which path where it is a request of HTTP. */
+export type Asked = {
+  readonly to: Endpoint
+  readonly protocol: Packet['protocol']
+  readonly path?: string
+}
 
-/** The longest way that is no circle: out, in, and on to the application. */
-const MOST_LEGS = 4
 /** A source port that no rule asks about. */
 const ANY_PORT = 40000
 
@@ -58,26 +80,32 @@ const ANY_PORT = 40000
  * log tells, or else to the first.
  */
 export function predict(world: World, caller: Caller, asked: Asked, chosen?: Endpoint): Journey {
-  const { to } = asked
+  const { path } = asked
   const legs: Leg[] = []
   const logged: Logged[] = []
-  let next: Packet | undefined = firstPacket(caller, to)
-  for (let by: Leg['by'] = 'caller'; next !== undefined; by = 'proxy') {
-    if (legs.length === MOST_LEGS) throw new Error(`the way to ${to.address}:${to.port} has no end`)
-    const leg = follow(world, by, next)
-    legs.push(leg)
-    const log = logOf(world, leg)
-    if (log !== undefined) logged.push(log)
-    next = onwards(world, leg, { path: asked.path, upstream: chosen ?? log?.upstream[0] })
+  const told = {
+    isLogOn: world.proxy.accessLog !== undefined,
+    ...(path !== undefined && { path }),
   }
-  return { legs, logged }
+  let next: Packet | undefined = firstPacket(caller, asked)
+  for (let by: Leg['by'] = 'caller'; next !== undefined; by = 'proxy') {
+    const packet: Packet = next
+    const circle = legs.findIndex((leg) => isSame(leg.packet, packet))
+    if (circle >= 0) return { legs, logged, ...told, circle }
+    const leg = follow(world, by, packet)
+    legs.push(leg)
+    const log = logOf(world, leg, path !== undefined)
+    if (log !== undefined) logged.push({ leg: legs.length - 1, ...log })
+    next = onwards(world, leg, { path, upstream: chosen ?? log?.upstream[0] })
+  }
+  return { legs, logged, ...told }
 }
 
-function firstPacket(caller: Caller, to: Endpoint): Packet {
+function firstPacket(caller: Caller, { to, protocol }: Asked): Packet {
   const at = AT[familyOf(to)]
   return caller.place === 'client'
-    ? { protocol: 'tcp', from: { address: at.client, port: ANY_PORT }, to, in: 'eth0' }
-    : sent(to, isLoopback(to) ? to.address : at.pod, caller.who)
+    ? { protocol, from: { address: at.client, port: ANY_PORT }, to, in: 'eth0' }
+    : { ...sent(to, isLoopback(to) ? to.address : at.pod, caller.who), protocol }
 }
 
 function sent(to: Endpoint, from: string, { uid, gid }: Who, mark?: number): Packet {
@@ -104,18 +132,29 @@ function follow({ rules, proxy }: World, by: Leg['by'], packet: Packet): Leg {
     [proxy.ports.inbound, 'virtualInbound'],
     [proxy.ports.health, 'health'],
     [proxy.ports.metrics, 'metrics'],
+    [proxy.ports.admin, 'admin'],
     [proxy.ports.status, 'agent'],
+    [DNS_CAPTURE_PORT, 'dns'],
   ]
   const taken = isHere ? listeners.find(([one]) => one === port)?.[1] : undefined
   return { by, packet, trace: traced, taken: taken ?? 'destination' }
 }
 
-function logOf({ proxy, services }: World, { packet, taken }: Leg): Logged | undefined {
+function logOf(
+  { proxy, services }: World,
+  { packet, taken }: Leg,
+  isHttp: boolean,
+): Omit<Logged, 'leg'> | undefined {
   const { to: original } = packet
+  const named = (route: string): string => (isHttp ? route : '-')
   switch (taken) {
     case 'virtualInbound': {
-      const name = { cluster: 'InboundPassthroughCluster', route: 'default' }
-      return { direction: 'inbound', ...name, original, upstream: [original] }
+      return {
+        cluster: INBOUND_PASSTHROUGH,
+        route: named('default'),
+        original,
+        upstream: [original],
+      }
     }
     case 'virtualOutbound': {
       const service = services.find(({ port, addresses }) => {
@@ -124,16 +163,17 @@ function logOf({ proxy, services }: World, { packet, taken }: Leg): Logged | und
       if (service !== undefined) {
         const cluster = `outbound|${service.port}||${service.host}`
         const upstream = service.endpoints
-        return { direction: 'outbound', cluster, route: 'default', original, upstream }
+        return { cluster, route: named('default'), original, upstream }
       }
-      const name = proxy.allowsAny
-        ? { cluster: 'PassthroughCluster', route: 'allow_any', upstream: [original] }
-        : { cluster: '-', route: 'block_all', upstream: [] }
-      return { direction: 'outbound', ...name, original }
+      return proxy.allowsAny
+        ? { cluster: PASSTHROUGH, route: named('allow_any'), original, upstream: [original] }
+        : { cluster: '-', route: named('block_all'), original, upstream: [] }
     }
     case 'health':
     case 'metrics':
+    case 'admin':
     case 'agent':
+    case 'dns':
     case 'destination':
       return undefined
   }
@@ -143,12 +183,17 @@ function logOf({ proxy, services }: World, { packet, taken }: Leg): Logged | und
 function onwards(
   world: World,
   leg: Leg,
-  { path, upstream }: { readonly path: string; readonly upstream: Endpoint | undefined },
+  {
+    path,
+    upstream,
+  }: { readonly path: string | undefined; readonly upstream: Endpoint | undefined },
 ): Packet | undefined {
   const { proxy, proxyUser } = world
   const family = familyOf(leg.packet.to)
   const loopback = proxy.families[0] === 'v6' ? '::1' : '127.0.0.1'
   switch (leg.taken) {
+    case 'admin':
+    case 'dns':
     case 'destination':
       return undefined
     case 'health':
@@ -167,7 +212,7 @@ function onwards(
         ? undefined
         : sent(upstream, AT[familyOf(upstream)].pod, proxyUser)
     case 'agent': {
-      const port = world.probed.get(path)
+      const port = path === undefined ? undefined : world.probed.get(path)
       if (port === undefined) return undefined
       const own = proxy.families[0] ?? 'v4'
       const [source = ''] = PASSTHROUGH_SOURCE[own].split('/')

@@ -1,20 +1,18 @@
 /** Makes a request and looks at it from all sides: rules with counters, access log, what the application saw. */
 import { randomBytes } from 'node:crypto'
-import { setTimeout as wait } from 'node:timers/promises'
 import type { Family } from '../core/cidrs.ts'
-import { readAccessLine, type AccessLine } from './access-line.ts'
 import type { Endpoint } from '../core/rules/trace.ts'
+import { followLog, type LogLine } from './access-tail.ts'
 import { compare } from './agree.ts'
-import type { Answer, Call, MakeCall } from './call.ts'
+import { makeCaller, type Answer, type Call } from './call.ts'
 import { grownRules, type Grown, type ReadRules } from './counters.ts'
-import { predict, type Caller, type Journey, type World } from './journey.ts'
+import { predict, type Asked, type Caller, type Journey, type World } from './journey.ts'
 import { ROOT, type Lab } from './lab.ts'
 import type { Running } from './sidecar.ts'
 
 /** A lab in which requests are watched. */
 export type Watched = {
   readonly lab: Lab
-  readonly makeCall: MakeCall
   readonly readRules: ReadRules
   readonly running: Running
 }
@@ -27,65 +25,61 @@ export type Observed = {
   readonly journey: Journey
   readonly answer: Answer
   readonly grown: readonly Grown[]
-  /** Lines of the access log that tell of it, as they were written. */
-  readonly lines: readonly string[]
+  /** All that the access log got meanwhile. */
+  readonly lines: readonly LogLine[]
   /** Where tracer, counters, log and application contradict each other; nothing when they agree. */
   readonly contradictions: readonly string[]
 }
 
-/** How long the access log is waited for, and how long for a line too many. Milliseconds. */
-const LOG_PATIENCE = 3000
-const LOG_CALM = 60
+/** How long a line too many is waited for: two flushes of Envoy; longer where many come. Milliseconds. */
+const CALM = 40
+const LONG_CALM = 500
 
-/** Makes the request under a path of its own, so that its lines are known. */
-export async function observe(watched: Watched, { caller, call }: Request): Promise<Observed> {
-  const { makeCall, readRules, running } = watched
-  const family: Family = call.to.includes(':') ? 'v6' : 'v4'
-  const before = await readRules(family)
+/** Another program than the lab's caller, which speaks HTTP: it makes the request and tells the answer. */
+export type Maker = {
+  readonly protocol: 'http' | 'tcp' | 'udp'
+  readonly make: () => Promise<Answer>
+}
+
+/** Makes a request, or lets it be made, and looks at it. */
+export type Observe = (request: Request, maker?: Maker) => Promise<Observed>
+
+/** The only way to send a request in a lab: nobody sends one that is not judged. One at a time. */
+export function makeObserver({ lab, readRules, running }: Watched): Observe {
+  const makeCall = makeCaller(lab)
+  const readLog = followLog(running)
   const { proxy, services, probed, user: proxyUser } = running
-  const world: World = { rules: before, proxy, proxyUser, services, probed }
-  const path = call.path ?? `/${randomBytes(4).toString('hex')}`
-  const asked = { to: { address: call.to, port: call.port }, path }
-  const expected = predict(world, caller, asked)
-  const from = running.envoy.output().length
-  const who = caller.place === 'client' ? ROOT : caller.who
-  const answer = await makeCall(caller.place, who, { ...call, path })
-  const lines = await linesAbout(running, from, path, expected.logged.length)
-  const grown = grownRules(before, await readRules(family))
-  const read = lines.map(readAccessLine)
-  const journey = predict(world, caller, asked, chosenOf(expected, read))
-  const contradictions = compare(journey, answer, grown, read)
-  return { journey, answer, grown, lines, contradictions }
+  return async ({ caller, call }, maker) => {
+    const family: Family = call.to.includes(':') ? 'v6' : 'v4'
+    const before = await readRules(family)
+    const world: World = { rules: before, proxy, proxyUser, services, probed }
+    // A path of its own tells its lines from all others.
+    const path = call.path ?? `/${randomBytes(4).toString('hex')}`
+    const { protocol } = maker ?? { protocol: 'http' }
+    const asked: Asked = {
+      to: { address: call.to, port: call.port },
+      protocol: protocol === 'udp' ? 'udp' : 'tcp',
+      ...(protocol === 'http' && { path }),
+    }
+    const expected = predict(world, caller, asked)
+    const who = caller.place === 'client' ? ROOT : caller.who
+    const answer = await (maker?.make() ?? makeCall(caller.place, who, { ...call, path }))
+    const lines = await readLog(
+      expected.isLogOn ? expected.logged.length : 0,
+      expected.circle === undefined ? CALM : LONG_CALM,
+    )
+    const grown = grownRules(before, await readRules(family))
+    const journey = predict(world, caller, asked, chosenOf(expected, lines))
+    return { journey, answer, grown, lines, contradictions: compare(journey, answer, grown, lines) }
+  }
 }
 
 /** Which of several endpoints Envoy took; only its log knows. */
-function chosenOf(
-  { logged }: Journey,
-  lines: readonly (AccessLine | undefined)[],
-): Endpoint | undefined {
+function chosenOf({ logged }: Journey, lines: readonly LogLine[]): Endpoint | undefined {
   return logged
     .filter(({ upstream }) => upstream.length > 1)
     .flatMap(({ cluster, upstream }) => {
-      const line = lines.find((one) => one?.upstreamCluster === cluster)
+      const line = lines.find(({ said }) => said?.upstreamCluster === cluster)?.said
       return upstream.filter((one) => line?.upstreamHost === `${one.address}:${one.port}`)
     })[0]
-}
-
-/** The lines that name the path, once there are as many as expected and no more come. */
-async function linesAbout(
-  { envoy }: Running,
-  from: number,
-  path: string,
-  expected: number,
-): Promise<readonly string[]> {
-  const end = performance.now() + LOG_PATIENCE
-  const look = (): readonly string[] =>
-    envoy
-      .output()
-      .slice(from)
-      .split('\n')
-      .filter((line) => line.includes(` ${path} `))
-  while (look().length < expected && performance.now() < end) await wait(10)
-  await wait(LOG_CALM)
-  return look()
 }

@@ -28,7 +28,7 @@ function drawLeg(leg: Leg, { answer }: Observed): readonly string[] {
   const isProxy = packet.uid === 1337
   const from = isFromClient ? 'C' : isProxy ? 'E' : 'A'
   const isInside = isFromClient || packet.out === 'lo'
-  const to = taken === 'destination' ? (isInside ? insideOf(leg) : 'S') : 'E'
+  const to = taken === 'destination' ? (isInside ? 'A' : 'S') : 'E'
   const rule = trace.hops.filter(({ place }) => place !== undefined).at(-1)
   const by = rule === undefined ? 'no rule' : `${rule.chain} ${rule.place}`
   const { end } = trace
@@ -38,9 +38,4 @@ function drawLeg(leg: Leg, { answer }: Observed): readonly string[] {
     `${from}->>R: ${packet.from.address} to ${packet.to.address} port ${packet.to.port}`,
     `R->>${to}: ${what}${last}`,
   ]
-}
-
-/** What answers inside the pod: the agent on its own port, which stands with Envoy here. */
-function insideOf({ packet }: Leg): string {
-  return packet.to.port === 15000 || packet.to.port === 15020 ? 'E' : 'A'
 }

@@ -24,7 +24,7 @@ export function showRequest(
   const sight = seen === undefined ? '' : `; ${seen.by} saw ${seen.source} on port ${seen.port}`
   return [
     ...journey.legs.flatMap((leg) => showLeg(leg, count, why)),
-    ...lines.map((line) => `log      ${visible(line)}`),
+    ...lines.map(({ text }) => `log      ${visible(text)}`),
     ...(lines.length === 0 ? ['log      no line: no listener that logs took it'] : []),
     `answer   ${answer.status}${sight}`,
     ...(contradictions.length === 0
@@ -55,7 +55,8 @@ function describe({ by, packet }: Leg): string {
 
 function endOf({ trace, taken }: Leg): string {
   if (taken === 'destination') return printEnd(trace.end)
-  return `${printEnd(trace.end)}; ${taken === 'agent' ? 'the agent' : `Envoy's ${taken}`}`
+  const isAgents = taken === 'agent' || taken === 'dns'
+  return `${printEnd(trace.end)}; ${isAgents ? 'the agent' : `Envoy's ${taken}`}`
 }
 
 function keyOf(one: {

@@ -28,7 +28,7 @@ export function virtualOutbound(proxy: Proxy): JsonObject {
       httpChain('virtualOutbound-catchall-http', [
         httpFilter('outbound_catchall', [anyHost(proxy)], servingAs(proxy)),
       ]),
-      { name: 'virtualOutbound-catchall-tcp', filters: [tcpFilter(cluster, proxy)] },
+      tcpChain('virtualOutbound-catchall-tcp', cluster, proxy),
     ],
   }
 }
@@ -57,7 +57,7 @@ export function virtualInbound(proxy: Proxy): JsonObject {
       httpChain('virtualInbound-catchall-http', [
         httpFilter('inbound_catchall', routes, servingAs(proxy)),
       ]),
-      { name: 'virtualInbound-catchall-tcp', filters: [tcpFilter(INBOUND_PASSTHROUGH, proxy)] },
+      tcpChain('virtualInbound-catchall-tcp', INBOUND_PASSTHROUGH, proxy),
     ],
   }
 }
@@ -93,6 +93,12 @@ function toItself(name: string, port: number, proxy: Proxy): JsonObject {
 function httpChain(name: string, filters: readonly Json[]): JsonObject {
   const match = { transport_protocol: 'raw_buffer', application_protocols: HTTP }
   return { name, filter_chain_match: match, filters }
+}
+
+/** Envoy does not come back from a chain that names the transport to one that does not: both name it. */
+function tcpChain(name: string, cluster: string, proxy: Proxy): JsonObject {
+  const match = { transport_protocol: 'raw_buffer' }
+  return { name, filter_chain_match: match, filters: [tcpFilter(cluster, proxy)] }
 }
 
 function page(

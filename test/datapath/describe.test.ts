@@ -505,7 +505,7 @@ function nodeProc(t: Test, lab: Lab): string {
 }
 
 t.test('Envoy itself', need(datapathUnavailable()), async (t) => {
-  const { lab, injected, running } = await setUpEnvoy(t, await initProgram(t), {
+  const { lab, injected, running, send } = await setUpEnvoy(t, await initProgram(t), {
     injection: { containers, mesh: DUAL },
     families: ['v4', 'v6'],
   })
@@ -515,7 +515,23 @@ t.test('Envoy itself', need(datapathUnavailable()), async (t) => {
     const words = [PROGRAM, 'describe', '--netns', lab.netns('pod'), '-f', file]
     return spawnSync(process.execPath, words, { encoding: 'utf8' })
   }
-  const well = command()
+  let well = { status: -1 as number | null, stdout: '' }
+  // Its one packet: the question to Envoy's admin interface, which logs nothing.
+  const request = {
+    caller: { place: 'pod', who: ROOT },
+    call: { to: '127.0.0.1', port: 15000, path: '/ready' },
+  } as const
+  const { journey } = await send(t, 'describe asks Envoy', request, {
+    protocol: 'http',
+    make: async () => {
+      well = command()
+      return { address: '127.0.0.1', port: 0, status: 200, body: '' }
+    },
+  })
+  t.strictSame(
+    journey.legs.map(({ taken }) => taken),
+    ['admin'],
+  )
   t.equal(well.status, 0)
   t.match(well.stdout, /^the rules do what the pod asks for$/m)
   t.match(well.stdout, /^ {2}Envoy's admin interface says that it is ready$/m)

@@ -3,15 +3,15 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { trace } from '../../core/rules/trace.ts'
-import { compareCounters } from '../../datapath/agree.ts'
+import { DNS_CAPTURE_PORT } from '../../core/constants.ts'
+import { compare } from '../../datapath/agree.ts'
 import { grownRules, readerOf } from '../../datapath/counters.ts'
-import { AT, makeLab, type Lab } from '../../datapath/lab.ts'
+import { AT, makeLab, ROOT } from '../../datapath/lab.ts'
 import { inject, runInit } from '../../datapath/sidecar.ts'
-import { makePlaces } from '../iptables-init/lab.ts'
-import { callAs, listen, type Call } from '../iptables-init/traffic.ts'
 import { need } from '../require.ts'
-import { app } from './rows.ts'
-import { datapathUnavailable, initProgram, setUp } from './scenario.ts'
+import { makeResolver, serveNames } from './dns.ts'
+import { app, client, IN, OUT, proxy, serviceEntry, VIP, WEB } from './rows.ts'
+import { datapathUnavailable, initProgram, LOGGING, setUp } from './scenario.ts'
 
 const CNI = {
   values: '{"pilot":{"cni":{"enabled":true}},"sidecarInjector":{"cniAnnotation":true}}',
@@ -35,8 +35,23 @@ t.test('istio-validation of an injected pod', need(datapathUnavailable()), async
   )
   const written = await runInit(lab, program, inject({}))
   t.strictSame({ code: written.code }, { code: 0 }, written.stderr)
+  const readRules = await readerOf(lab, 'iptables')
+  const before = await readRules('v4')
   const withRules = await validate()
   t.strictSame({ code: withRules.code }, { code: 0 }, withRules.said)
+  // No Envoy runs yet: the check answers itself, and tracer and counters are all that can agree.
+  const packet = {
+    protocol: 'tcp',
+    from: { address: '127.0.0.1', port: 40000 },
+    to: { address: '127.0.0.6', port: 15002 },
+    ...{ uid: 1337, gid: 1337, out: 'lo' },
+  } as const
+  const traced = trace(before, packet)
+  t.match(traced.end, { kind: 'captured', port: 15006 })
+  const leg = { by: 'caller', packet, trace: traced, taken: 'destination' } as const
+  const answer = { address: '127.0.0.1', port: 0, status: 'answered', body: '' }
+  const grown = grownRules(before, await readRules('v4'))
+  t.strictSame(compare({ legs: [leg], logged: [], isLogOn: false }, answer, grown, []), [])
 })
 
 /** The check waits as long as a node may need; here everything is there or is not. */
@@ -49,14 +64,12 @@ t.test(
     const who = { uid: 1338, gid: 1338, capabilities: [] }
     // Files end the circle: without a limit it would take every port and the processor.
     const how = { who, mostFiles: 600 }
-    const { readRules, makeCall } = await setUp(t, await initProgram(t), how)
-    const before = await readRules('v4')
-    const answer = await makeCall('pod', app.who, { to: AT.v4.server, port: 80 })
+    const { send } = await setUp(t, await initProgram(t), how)
+    const call = { to: AT.v4.server, port: 80, milliseconds: 2000 }
+    const { answer, grown, journey, lines } = await send(t, 'one', { caller: app, call })
     t.not(answer.status, 200, 'nobody answers')
-    const grown = grownRules(before, await readRules('v4'))
-    const redirect = grown.find(({ chain }) => chain === 'ISTIO-REDIRECT')
-    const times = redirect === undefined ? 0 : redirect.after - redirect.before
-    t.ok(times > 100, `one request was captured ${times} times`)
+    t.equal(journey.circle, 1, 'the tracer says so: the proxy comes back to itself')
+    t.ok(lines.length > 100, `one request was captured again ${lines.length} times`)
     t.notOk(
       grown.some(
         ({ rule }) =>
@@ -71,63 +84,80 @@ t.test(
 
 t.test('DNS is answered by the agent', need(datapathUnavailable()), async (t) => {
   const program = await initProgram(t)
-  const { server: RESOLVER, other: OTHER } = AT.v4
   const capture = 'defaultConfig: {proxyMetadata: {ISTIO_META_DNS_CAPTURE: "true"}}\n'
-  const injected = inject({ mesh: capture })
   for (const rules of ['iptables', 'native'] as const) {
     t.test(rules, async (t) => {
-      const lab = makeLab()
-      t.teardown(() => lab.close())
-      const facts = join(lab.folder, 'facts.json')
-      const resolvers = `nameserver ${RESOLVER}\nnameserver ${AT.v6.server}\n`
-      const addresses = [`${AT.v4.pod}/24`, `${AT.v6.pod}/64`]
-      writeFileSync(facts, JSON.stringify({ addresses, resolv_conf: resolvers, users: {} }))
-      const flags = ['--host-facts', facts, '--dual-stack']
-      const more = rules === 'native' ? [...flags, '--native-nftables'] : flags
-      const written = await runInit(lab, program, injected, 'istio-init', more)
-      t.strictSame({ code: written.code }, { code: 0 }, written.stderr)
-      const places = placesOf(lab)
-      t.teardown(places.stop)
-      await Promise.all([listen(places, 'pod', [15001, 15053]), listen(places, 'world', [53])])
-      const readRules = await readerOf(lab, rules)
-      // A server with several addresses answers datagrams from its first one: only that is asked.
-      const rows: readonly (Call & { readonly uid: number; readonly taken: number })[] = [
-        { uid: 1000, protocol: 'udp', to: RESOLVER, port: 53, taken: 15053 },
-        { uid: 1000, to: RESOLVER, port: 53, taken: 15053 },
-        { uid: 1000, protocol: 'udp', to: AT.v6.server, port: 53, taken: 15053 },
-        { uid: 1000, to: AT.v6.server, port: 53, taken: 15053 },
-        { uid: 1337, protocol: 'udp', to: RESOLVER, port: 53, taken: 53 },
-        { uid: 1337, to: RESOLVER, port: 53, taken: 53 },
-        { uid: 1000, to: OTHER, port: 53, taken: 15001 },
-      ]
-      for (const { uid, taken, ...call } of rows) {
-        const family = call.to.includes(':') ? 'v6' : 'v4'
-        const before = await readRules(family)
-        const who = { uid, gid: uid }
-        const [answer] = callAs(places, 'pod', who, [call])
-        const traced = trace(before, {
-          protocol: call.protocol ?? 'tcp',
-          from: { address: AT[family].pod, port: 40000 },
-          to: { address: call.to, port: call.port },
-          ...who,
-          out: 'eth0',
-        })
-        const { end } = traced
+      const { lab, send } = await setUp(t, program, {
+        families: ['v4', 'v6'],
+        objects: [serviceEntry(WEB.v4, VIP.v4, [{ address: OTHER }])],
+        injection: { mesh: `${LOGGING}${capture}` },
+        rules,
+        writeRules: async (lab, injected) => {
+          const facts = join(lab.folder, 'facts.json')
+          const addresses = [`${AT.v4.pod}/24`, `${AT.v6.pod}/64`]
+          const resolv_conf = RESOLVERS.map((one) => `nameserver ${one}\n`).join('')
+          writeFileSync(facts, JSON.stringify({ addresses, resolv_conf, users: {} }))
+          const flags = ['--host-facts', facts, '--dual-stack']
+          const more = rules === 'native' ? [...flags, '--native-nftables'] : flags
+          const { code, stderr } = await runInit(lab, program, injected, 'istio-init', more)
+          t.strictSame({ code }, { code: 0 }, stderr)
+        },
+      })
+      // What is found tells who answered: the agent knows the service, the resolvers a server.
+      await serveNames(lab, proxy, DNS_CAPTURE_PORT, ['127.0.0.1', '::1'], VIP.v4)
+      const servers = { place: 'server', who: ROOT } as const
+      await serveNames(lab, servers, 53, [...RESOLVERS, OTHER], AT.v4.server)
+      const lookUp = makeResolver(lab)
+      for (const { caller, protocol, to, by, found, through } of lookups) {
+        const name = `${protocol} of uid ${caller.who.uid} to ${to}`
+        const maker = { protocol, make: () => lookUp(caller, protocol, to, WEB.v4) }
+        const { answer, journey } = await send(t, name, { caller, call: { to, port: 53 } }, maker)
+        const clusters = journey.logged.map(({ cluster }) => cluster)
+        t.strictSame({ found: answer.body, clusters }, { found, clusters: by }, name)
+        // What the name was looked up for.
+        const call = { to: answer.body, port: 8080 }
+        const next = await send(t, `${name}, then the request`, { caller, call })
         t.strictSame(
-          {
-            answered: answer !== undefined && 'port' in answer ? answer.port : answer,
-            traced: end.kind === 'captured' ? end.port : call.port,
-            contradictions: compareCounters([traced], grownRules(before, await readRules(family))),
-          },
-          { answered: taken, traced: taken, contradictions: [] },
-          `${call.protocol ?? 'tcp'} of uid ${uid} to ${call.to}`,
+          next.journey.logged.map(({ cluster }) => cluster),
+          through,
         )
+        t.equal(next.answer.seen?.by, found === VIP.v4 ? 'other' : 'server')
       }
+      // TCP that comes in and is not HTTP.
+      await serveNames(lab, { place: 'pod', who: ROOT }, 53, [AT.v4.pod], VIP.v4)
+      const stranger = { place: 'client', who: ROOT } as const
+      const { answer, journey } = await send(
+        t,
+        'tcp of a client',
+        { caller: client, call: { to: AT.v4.pod, port: 53 } },
+        { protocol: 'tcp', make: () => lookUp(stranger, 'tcp', AT.v4.pod, WEB.v4) },
+      )
+      t.equal(answer.body, VIP.v4)
+      t.strictSame(
+        journey.logged.map(({ cluster }) => cluster),
+        [IN],
+      )
     })
   }
 })
 
-function placesOf(lab: Lab): ReturnType<typeof makePlaces> {
-  const name = (place: 'pod' | 'server'): string => lab.netns(place).replace('/run/netns/', '')
-  return makePlaces(name('pod'), name('server'), join(lab.folder, 'xtables.lock'))
-}
+const RESOLVERS = [AT.v4.server, AT.v6.server] as const
+const OTHER = AT.v4.other
+
+/** Lookups, what of Envoy they go through, what they find, and what the request after them goes through. */
+const lookups = [
+  ...RESOLVERS.flatMap((to) =>
+    (['udp', 'tcp'] as const).flatMap((protocol) => [
+      {
+        ...{ caller: app, protocol, to, by: [], found: VIP.v4 },
+        through: [`outbound|8080||${WEB.v4}`],
+      },
+      { caller: proxy, protocol, to, by: [], found: AT.v4.server, through: [] },
+    ]),
+  ),
+  // No resolver of the pod's: its port 53 is a port like any other, and over TCP not HTTP.
+  ...(['udp', 'tcp'] as const).map((protocol) => ({
+    ...{ caller: app, protocol, to: OTHER, by: protocol === 'tcp' ? [OUT] : [] },
+    ...{ found: AT.v4.server, through: [OUT] },
+  })),
+]

@@ -4,7 +4,6 @@ import { AT } from '../../datapath/lab.ts'
 import { need } from '../require.ts'
 import { app, client, serviceEntry } from './rows.ts'
 import { datapathUnavailable, initProgram, LOGGING, setUp, type Scenario } from './scenario.ts'
-import { until } from '../e2e/until.ts'
 
 const POLICIES = {
   'round-robin': { simple: 'ROUND_ROBIN' },
@@ -27,9 +26,10 @@ const objects = Object.values(POLICIES).flatMap((loadBalancer, index) => {
   ]
 })
 
-/** Who answered each of `count` calls to the service at that place of the list. */
+/** Sends `count` calls and gives who answered each to the service at that place of the list. */
 async function answers(
-  { makeCall }: Scenario,
+  t: Test,
+  { send }: Scenario,
   index: number,
   count: number,
   headersOf: (call: number) => Record<string, string> = () => ({}),
@@ -38,7 +38,8 @@ async function answers(
   for (let call = 0; call < count; call++) {
     const headers = { host: `${hosts[index] ?? ''}:8080`, ...headersOf(call) }
     const to = `10.96.1.${index + 1}`
-    const answer = await makeCall('pod', app.who, { to, port: 8080, headers })
+    const request = { caller: app, call: { to, port: 8080, headers } }
+    const { answer } = await send(t, `${hosts[index] ?? ''}, call ${call}`, request)
     all.push(answer.seen?.by ?? `${answer.status}`)
   }
   return all
@@ -49,23 +50,23 @@ t.test('load balancing over two endpoints', need(datapathUnavailable()), async (
   const both = ['other', 'server']
   const differing = (list: readonly string[]): readonly string[] => [...new Set(list)].sort()
 
-  const turns = await answers(scenario, 0, 8)
+  const turns = await answers(t, scenario, 0, 8)
   t.strictSame(differing(turns), both, 'round robin takes both')
   t.ok(
     turns.every((one, index) => index === 0 || one !== turns[index - 1]),
     `and each in turn: ${turns.join(' ')}`,
   )
   // With no request under way both are equal: two are drawn, one of them taken. The chance to fail is 2^-23.
-  t.strictSame(differing(await answers(scenario, 1, 24)), both, 'least request takes both')
-  const drawn = await answers(scenario, 2, 24)
+  t.strictSame(differing(await answers(t, scenario, 1, 24)), both, 'least request takes both')
+  const drawn = await answers(t, scenario, 2, 24)
   t.strictSame(differing(drawn), both, 'random takes both')
   t.notOk(
     drawn.every((one, index) => index === 0 || one !== drawn[index - 1]),
     'and not in turn',
   )
   const users = [...Array(12).keys()].map((user) => `user-${user}`)
-  const first = await answers(scenario, 3, 12, (call) => ({ 'x-user': users[call] ?? '' }))
-  const again = await answers(scenario, 3, 12, (call) => ({ 'x-user': users[call] ?? '' }))
+  const first = await answers(t, scenario, 3, 12, (call) => ({ 'x-user': users[call] ?? '' }))
+  const again = await answers(t, scenario, 3, 12, (call) => ({ 'x-user': users[call] ?? '' }))
   t.strictSame(first, again, 'consistent hash sends a user where it went before')
   t.strictSame(differing(first), both, 'and not all users to one endpoint')
 })
@@ -74,13 +75,13 @@ t.test('load balancing over two endpoints', need(datapathUnavailable()), async (
 const logs: readonly {
   readonly name: string
   readonly mesh: string
-  readonly check: (t: Test, text: string) => void
+  readonly check: (t: Test, lines: readonly string[]) => void
 }[] = [
   {
     name: 'nothing is logged unless the mesh asks',
     mesh: '',
-    check: (t, text) => {
-      t.equal(text, '')
+    check: (t, lines) => {
+      t.strictSame(lines, [])
     },
   },
   {
@@ -89,17 +90,17 @@ const logs: readonly {
 accessLogFormat: |
   [%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%" %RESPONSE_CODE% retry_attempts=%UPSTREAM_REQUEST_ATTEMPT_COUNT% flags=%RESPONSE_FLAGS% details=%RESPONSE_CODE_DETAILS%
 `,
-    check: (t, text) => {
+    check: (t, [line = '']) => {
       t.match(
-        text,
-        /^\[\d{4}-[^\]]+Z\] "GET \/logged" 200 retry_attempts=1 flags=- details=via_upstream\n$/,
+        line,
+        /^\[\d{4}-[^\]]+Z\] "GET \/logged" 200 retry_attempts=1 flags=- details=via_upstream$/,
       )
     },
   },
   {
     name: 'JSON with the default fields',
     mesh: `${LOGGING}accessLogEncoding: JSON\n`,
-    check: (t, text) => {
+    check: (t, [text = '{}']) => {
       const line = JSON.parse(text) as Record<string, unknown>
       t.match(line, {
         method: 'GET',
@@ -116,8 +117,7 @@ accessLogFormat: |
   {
     name: 'JSON with fields of its own, among the complaints of the proxy',
     mesh: 'accessLogFile: /dev/stderr\naccessLogEncoding: JSON\naccessLogFormat: \'{"who": "%REQ(X-WHO)%", "code": "%RESPONSE_CODE%"}\'\n',
-    check: (t, text) => {
-      const line = text.split('\n').find((one) => one.startsWith('{')) ?? ''
+    check: (t, [line = '{}']) => {
       t.strictSame(JSON.parse(line), { who: 'me', code: 200 })
     },
   },
@@ -127,15 +127,14 @@ t.test('the access log is what the mesh says', need(datapathUnavailable()), asyn
   const program = await initProgram(t)
   for (const { name, mesh, check } of logs) {
     t.test(name, async (t) => {
-      const { makeCall, running } = await setUp(t, program, { injection: { mesh } })
+      const { send } = await setUp(t, program, { injection: { mesh } })
       const call = { to: AT.v4.pod, port: 8080, path: '/logged', headers: { 'x-who': 'me' } }
-      const { status } = await makeCall(client.place, { uid: 0, gid: 0 }, call)
-      t.equal(status, 200)
-      const { envoy } = running
-      const read = mesh.includes('stderr') ? envoy.complaints : envoy.output
-      if (mesh !== '')
-        await until('a line', async () => (/GET|"me"/.test(read()) ? true : undefined))
-      check(t, read())
+      const { answer, lines } = await send(t, 'one call', { caller: client, call })
+      t.equal(answer.status, 200)
+      check(
+        t,
+        lines.map(({ text }) => text),
+      )
     })
   }
 })

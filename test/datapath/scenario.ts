@@ -4,12 +4,11 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { Family } from '../../core/cidrs.ts'
 import type { JsonObject } from '../../core/json.ts'
-import { makeCaller } from '../../datapath/call.ts'
 import { readerOf } from '../../datapath/counters.ts'
 import { findEnvoy, lend } from '../../datapath/envoy.ts'
 import { AT, makeLab, ROOT, type Lab, type Started, type Who } from '../../datapath/lab.ts'
 import { untilListening } from '../../datapath/listening.ts'
-import type { Watched } from '../../datapath/observe.ts'
+import { makeObserver, type Maker, type Observed, type Request } from '../../datapath/observe.ts'
 import { APP } from '../../datapath/programs.ts'
 import {
   APP_USER,
@@ -19,6 +18,7 @@ import {
   startProxy,
   type Injected,
   type Injection,
+  type Running,
 } from '../../datapath/sidecar.ts'
 import { buildProgram, kernelUnavailable } from '../iptables-init/lab.ts'
 
@@ -65,7 +65,13 @@ export type Setup = {
 }
 
 /** The scenario as it stands. */
-export type Scenario = Watched & { readonly injected: Injected }
+export type Scenario = {
+  readonly lab: Lab
+  readonly injected: Injected
+  readonly running: Running
+  /** Sends a request and asserts that tracer, kernel counters and access log agree on it. */
+  readonly send: (t: Test, name: string, request: Request, maker?: Maker) => Promise<Observed>
+}
 
 /** Where everybody logs; the documents' File 3. */
 export const LOGGING = 'accessLogFile: /dev/stdout\n'
@@ -114,12 +120,17 @@ export async function setUp(t: Test, program: string, setup: Setup = {}): Promis
   for (const [index, one] of apps.entries()) {
     await untilListening('app', one, index === 0 ? appPorts : SERVER_PORTS)
   }
+  const observe = makeObserver({ lab, readRules: await readerOf(lab, rules), running })
   return {
     lab,
     injected,
-    makeCall: makeCaller(lab),
-    readRules: await readerOf(lab, rules),
     running,
+    send: async (t, name, request, maker) => {
+      const observed = await observe(request, maker)
+      const { contradictions, lines } = observed
+      t.strictSame(contradictions, [], `${name}: everybody agrees`, { lines })
+      return observed
+    },
   }
 }
 
