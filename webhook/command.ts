@@ -42,6 +42,7 @@ const FLAGS: readonly (readonly [flags: string, says: string])[] = [
   ['--warnings <boolean>', 'tell who creates a pod what is odd about it (default: true)'],
   ['--audit-annotations <boolean>', 'write decisions to the audit log (default: true)'],
   ['--pod-security-warnings <boolean>', 'warn where PodSecurity will refuse (default: false)'],
+  ['--stencils <boolean>', 'answer pods of a known shape from its stencil (default: true)'],
   ['--log-level <level>', 'debug, info, warn, error or silent (default: info)'],
 ]
 
@@ -59,15 +60,17 @@ export function webhookCommand(): Command {
     const config = readConfig(command.opts<Flags>(), process.env)
     if (!config.ok) command.error(printProblems(config.problems), { exitCode: 2 })
     // The servers and the injection are loaded after the flags were right: help and mistakes are quick.
-    const [{ startWebhook }, { readInjectConfig }, { injectPod }] = await Promise.all([
+    const [{ startWebhook }, { readInjectConfig }, { injectPod }, { rulesOf }] = await Promise.all([
       import('./main.ts'),
       import('../core/inject/config.ts'),
       import('../core/inject/inject.ts'),
+      import('./stencil/holes.ts'),
     ])
     const { istioVersion, revision, platform, compliancePolicy } = config.value
     const fixed = { istioVersion, revision, platform, compliancePolicy, digest }
     const started = await startWebhook(config.value, {
       inject: injectPod,
+      rulesOf,
       version: command.parent?.version() ?? '',
       readConfig: (sources) => readInjectConfig({ ...sources, ...fixed }),
       withProxyConfigs: (snapshot, proxyConfigs) => ({ ...snapshot, proxyConfigs }),

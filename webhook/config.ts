@@ -46,6 +46,7 @@ export type Flags = {
   readonly warnings?: string
   readonly auditAnnotations?: string
   readonly podSecurityWarnings?: string
+  readonly stencils?: string
   readonly logLevel?: string
 }
 
@@ -80,6 +81,8 @@ export type Config = CertificateChoice & {
   readonly outlets: Outlets
   /** Whether namespaces are watched for levels of PodSecurity that will refuse injected pods. */
   readonly hasPodSecurityWarnings: boolean
+  /** Whether pods of a shape that was met are answered from its stencil. */
+  readonly hasStencils: boolean
   readonly logLevel: string
 }
 
@@ -118,6 +121,7 @@ export function readConfig(
     warnings: isOn('--warnings', flags.warnings),
     audit: isOn('--audit-annotations', flags.auditAnnotations),
   }
+  const hasStencils = isOn('--stencils', flags.stencils)
   const hints = keep(
     readWord('--pod-security-warnings', flags.podSecurityWarnings ?? 'false', BOOLEANS),
     'false',
@@ -170,6 +174,7 @@ export function readConfig(
       hasEvents: events === 'true',
       outlets,
       hasPodSecurityWarnings: hints === 'true',
+      hasStencils,
       logLevel,
     },
   }

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Server } from 'node:https'
 import { finished } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { answerReview, type Snapshot } from './answer.ts'
+import { answerReview, type Answer, type Snapshot } from './answer.ts'
 import { readBody } from './body.ts'
 import { makeTurns } from './concurrency-turns.ts'
 import type { Load, Place } from './concurrency.ts'
@@ -11,12 +11,16 @@ import type { Happening } from './events.ts'
 import type { Inject } from './injector.ts'
 import type { Metrics } from './metrics.ts'
 import type { Outlets } from './outlets.ts'
+import { makeQuick } from './quick.ts'
 import { describeRefusal, isJson, reasonOf, timeoutOf, type RefusalReason } from './refusals.ts'
+import type { Rules } from './stencil/holes.ts'
 import { makeBucket } from './token-bucket.ts'
 
 /** What answering needs of the world. */
 export type InjectionDeps<Config> = {
   readonly inject: Inject<Config>
+  /** How reviews are taken apart for stencils; without it each pod is injected by itself. */
+  readonly rulesOf?: (config: Config) => Rules | undefined
   /** Called once a request; throws NotReady while there is nothing to answer from. */
   readonly snapshot: () => Snapshot<Config>
   readonly metrics: Metrics
@@ -47,6 +51,21 @@ export function addInjection<Config>(
   const places = new WeakMap<IncomingMessage, Place>()
   const inTurn = makeTurns()
   const lines = makeBucket(OVERLOAD_LINES, performance.now())
+  const inFull = (body: string, path: string, snapshot: Snapshot<Config>): Answer =>
+    answerReview(body, path, deps.inject, snapshot, deps.outlets)
+  const { rulesOf } = deps
+  const answering =
+    rulesOf === undefined
+      ? inFull
+      : makeQuick({
+          answer: inFull,
+          rulesOf,
+          answered: metrics.answeredFromStencil,
+          closed: (err) => {
+            metrics.stencilsClosed()
+            app.log.error({ err }, 'no pod is answered from a stencil any more')
+          },
+        })
 
   const refuse = (reply: FastifyReply, reason: RefusalReason, error?: unknown): void => {
     const { status, text } = describeRefusal(reason, bodyBytes)
@@ -78,8 +97,9 @@ export function addInjection<Config>(
       return
     }
     const [path = ''] = request.url.split('?', 1)
-    const { inject, snapshot, outlets } = deps
-    const answer = answerReview(body, decodeURIComponent(path), inject, snapshot(), outlets)
+    const asked = decodeURIComponent(path)
+    const snapshot = deps.snapshot()
+    const answer = answering(body, asked, snapshot)
     const { status, outcome, facts } = answer
     const ms = millisecondsOf(reply)
     metrics.observe(outcome, ms / 1000)

@@ -17,11 +17,14 @@ import { NotReady } from './refusals.ts'
 import { rehearsed } from './rehearsal.ts'
 import { buildServer, type WebhookServer } from './server.ts'
 import { keepServing } from './serving.ts'
+import type { Rules } from './stencil/holes.ts'
 import { checkSources, openSources, type LiveSources } from './sources.ts'
 
 /** What the webhook is made of besides its flags. */
 export type Parts<Injection> = Readers<Injection> & {
   readonly inject: Inject<Injection>
+  /** How reviews are taken apart for stencils; without it each pod is injected by itself. */
+  readonly rulesOf?: (config: Injection) => Rules | undefined
   /** Where log lines go; standard output by default. */
   readonly stream?: { readonly write: (line: string) => void }
   /** Of this program, for the metrics. */
@@ -67,6 +70,7 @@ export async function startWebhook<Injection>(
   const { stream } = parts
   const app: WebhookServer = buildServer<Injection>({
     inject: parts.inject,
+    ...(config.hasStencils && parts.rulesOf !== undefined ? { rulesOf: parts.rulesOf } : {}),
     // Called only while listening, when the sources below are open.
     snapshot: () => {
       const snapshot = sources.injection.current()

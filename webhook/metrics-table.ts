@@ -115,6 +115,16 @@ export const METRICS = {
     help: 'Time from the head of a request to its answer.',
     istio: 'begins at 0.1 s, above nearly every injection',
   },
+  stencilAnswers: {
+    type: 'counter',
+    name: 'sidecar_injector_stencil_answers_total',
+    help: 'Injected pods that were answered from a stencil of their shape.',
+  },
+  stencilsClosed: {
+    type: 'gauge',
+    name: 'sidecar_injector_stencils_closed',
+    help: '1 after a stencil gave another answer than an injection: none is used any more.',
+  },
   inFlight: {
     type: 'gauge',
     name: 'sidecar_injector_requests_in_flight',

@@ -36,6 +36,8 @@ export type Gauged = {
 export type Metrics = {
   /** Counts one request with its outcome and its duration in seconds. */
   readonly observe: (outcome: Outcome, seconds: number) => void
+  readonly answeredFromStencil: () => void
+  readonly stencilsClosed: () => void
   /** Counts one reading of configuration, and remembers whether the newest was refused. */
   readonly reloaded: (what: ReloadedThing, isTaken: boolean) => void
   /** Remembers whether something in the cluster can be read. */
@@ -63,6 +65,8 @@ export function makeMetrics(registry: Registry): Metrics {
   const skip = counter(METRICS.skip)
   const failure = counter(METRICS.failure)
   const seconds = new Histogram({ ...options(METRICS.seconds, registry), buckets: [...SECONDS] })
+  const stencilAnswers = counter(METRICS.stencilAnswers)
+  const stencilsClosed = gauge(METRICS.stencilsClosed)
   const reloads = counter(METRICS.reloads)
   const refused = gauge(METRICS.reloadRefused)
   const taken = gauge(METRICS.reloadTaken)
@@ -81,6 +85,12 @@ export function makeMetrics(registry: Registry): Metrics {
       seconds.observe(duration)
       if (outcome.kind === 'success') success.inc()
       else (outcome.kind === 'skip' ? skip : failure).inc({ reason: outcome.reason })
+    },
+    answeredFromStencil: () => {
+      stencilAnswers.inc()
+    },
+    stencilsClosed: () => {
+      stencilsClosed.set(1)
     },
     reloaded: (what, isTaken) => {
       reloads.inc({ what, result: isTaken ? 'taken' : 'refused' })

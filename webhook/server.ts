@@ -12,7 +12,7 @@ import type { KeyPair } from './tls/authority.ts'
 /** What the server needs of the world. */
 export type ServerDeps<Config> = Pick<
   InjectionDeps<Config>,
-  'inject' | 'snapshot' | 'metrics' | 'outlets'
+  'inject' | 'rulesOf' | 'snapshot' | 'metrics' | 'outlets'
 > & {
   /** Hears what a user should know; without it nobody does. */
   readonly record?: (happening: Happening) => void

@@ -9,7 +9,9 @@ import type { Pod } from '../../core/k8s.ts'
 import { ANNOTATIONS } from '../../core/options/annotations.ts'
 import { Refusal } from '../../core/problem.ts'
 import { printYaml, readYaml } from '../../core/yaml.ts'
-import { answerReview } from '../../webhook/answer.ts'
+import { answerReview, type Snapshot } from '../../webhook/answer.ts'
+import { makeQuick, type Answering } from '../../webhook/quick.ts'
+import { rulesOf } from '../../webhook/stencil/holes.ts'
 import { configOf, requestFor } from '../support/config.ts'
 import { injectText } from '../support/inject-text.ts'
 import { loot } from './judge.ts'
@@ -53,23 +55,47 @@ const POD: JsonObject = {
   },
 }
 
-type Setting = { readonly who: string; readonly config: InjectConfig; readonly native: boolean }
+type Setting = {
+  readonly who: string
+  readonly config: InjectConfig
+  readonly native: boolean
+  readonly snapshot: Snapshot<InjectConfig>
+  /** The webhook's answer; from the stencil of the plain pod where a text leaves it in shape. */
+  readonly quick: Answering<InjectConfig>
+}
+
+function settingOf(who: string, config: InjectConfig, native = false): Setting {
+  const snapshot = { config, isNative: () => native, annotationsOf: () => undefined }
+  const quick = makeQuick<InjectConfig>({
+    answer: (body, path, asked) => answerReview(body, path, injectPod, asked),
+    rulesOf,
+    answered: () => (fromStencils += 1),
+    closed: (why) => t.fail('no stencil is used any more', { why }),
+    later: (job) => {
+      job()
+    },
+    // The plain pod comes first, and no other shape after it.
+    pace: { rest: Infinity, longest: Infinity },
+  })
+  return { who, config, native, snapshot, quick }
+}
+
+/** Answers that came from stencils. */
+let fromStencils = 0
 
 const CNI =
   'pilot: {cni: {enabled: true, provider: multus}}\nsidecarInjector: {cniAnnotation: true}'
 const DATADOG = 'global: {proxy: {tracer: datadog}}'
 
 const SETTINGS: readonly Setting[] = [
-  { who: 'current', config: configOf({}), native: false },
-  { who: 'current, native, CNI', config: configOf({ values: CNI }), native: true },
-  { who: 'datadog', config: configOf({ values: DATADOG }), native: false },
-  { who: '1.17', config: configOf({ istioVersion: '1.17' }), native: false },
-  { who: '1.8', config: configOf({ istioVersion: '1.8' }), native: false },
-  ...['gateway', 'grpc-agent', 'grpc-simple'].map((name) => ({
-    who: name,
-    config: configOf({ injectConfig: `defaultTemplates: [${name}]` }),
-    native: false,
-  })),
+  settingOf('current', configOf({})),
+  settingOf('current, native, CNI', configOf({ values: CNI }), true),
+  settingOf('datadog', configOf({ values: DATADOG })),
+  settingOf('1.17', configOf({ istioVersion: '1.17' })),
+  settingOf('1.8', configOf({ istioVersion: '1.8' })),
+  ...['gateway', 'grpc-agent', 'grpc-simple'].map((name) =>
+    settingOf(name, configOf({ injectConfig: `defaultTemplates: [${name}]` })),
+  ),
 ]
 
 type Attack = { readonly where: string; readonly pod: JsonObject }
@@ -133,14 +159,10 @@ function put(value: Json, [step, ...rest]: Path, text: string): JsonObject {
 }
 
 /** The pod as the webhook's answer makes it; nothing where it is refused or left alone. */
-function throughWebhook(pod: JsonObject, { config, native }: Setting): Pod | undefined {
+function throughWebhook(pod: JsonObject, { quick, snapshot }: Setting): Pod | undefined {
   const request = { uid: 'u', namespace: 'shop', object: pod }
   const review = { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request }
-  const answer = answerReview(JSON.stringify(review), '/inject', injectPod, {
-    config,
-    isNative: () => native,
-    annotationsOf: () => undefined,
-  })
+  const answer = quick(JSON.stringify(review), '/inject', snapshot)
   if (answer.status !== 200) throw new Error(`${String(answer.status)}: ${answer.body}`)
   const { response } = JSON.parse(answer.body) as { response: { patch?: string } }
   if (response.patch === undefined) return undefined
@@ -181,6 +203,10 @@ for (const [index, setting] of SETTINGS.entries()) {
     t.ok(injected > chosen.length / 10, 'not everything was refused')
   })
 }
+
+t.test('texts that leave the pod in shape came into its stencil', async (t) => {
+  t.ok(fromStencils > 100, `${fromStencils} answers`)
+})
 
 t.test('texts put together by chance', async (t) => {
   const piece = fc.oneof(
