@@ -69,14 +69,30 @@ t.test('a real API server and the webhook', need(controlPlaneUnavailable()), asy
 
   await t.test('every Pod of a Deployment is injected', async (t) => {
     const path = `/apis/apps/v1/namespaces/${MESHED}/deployments`
-    await create(controlPlane, path, deployment(3))
-    const pods = await until('3 Pods of the Deployment', async () => {
-      const path = `/api/v1/namespaces/${MESHED}/pods?labelSelector=app%3Dnginx`
-      const items = at((await controlPlane.request('GET', path)).body, 'items')
-      return isArray(items) && items.length === 3 ? items : undefined
-    })
+    await create(controlPlane, path, deployment('nginx', 'nginx:1.29', 3))
+    const pods = await podsOf(controlPlane, 'nginx', 3)
     const injected = { containers: ['app', 'istio-init', 'istio-proxy'], hasStatus: true }
     t.strictSame(pods.map(shapeOf), [injected, injected, injected])
+  })
+
+  await t.test('Pods from a stencil are the Pods of an injection', async (t) => {
+    const path = `/apis/apps/v1/namespaces/${MESHED}/deployments`
+    // The first that came was injected by itself: there was nothing else yet.
+    const [first] = await podsOf(controlPlane, 'nginx', 3)
+    const want = likeNginx(first, 'nginx', 'nginx:1.29')
+    for (const [name, image] of [
+      ['cart', 'redis:8.2'],
+      ['shop', 'registry.example:5000/shop@sha256:0123'],
+    ] as const) {
+      await create(controlPlane, path, deployment(name, image, 40))
+      for (const pod of await podsOf(controlPlane, name, 40)) {
+        t.equal(likeNginx(pod, name, image), want, name)
+      }
+    }
+    const page = await (await fetch(`http://127.0.0.1:${webhook.monitoringPort}/metrics`)).text()
+    const answers = /^sidecar_injector_stencil_answers_total (\d+)$/m.exec(page)?.[1]
+    t.ok(Number(answers) >= 20, `${answers ?? 'no'} of 80 Pods came from a stencil`)
+    t.match(page, /^sidecar_injector_stencils_closed 0$/m)
   })
 
   for (const c of cases) {
@@ -124,18 +140,43 @@ t.test('a real API server and the webhook', need(controlPlaneUnavailable()), asy
   })
 })
 
-function deployment(replicas: number): unknown {
+/** The Pods of a Deployment, once there are as many as it wants. */
+async function podsOf(
+  { request }: ControlPlane,
+  app: string,
+  count: number,
+): Promise<readonly unknown[]> {
+  return until(`${count} Pods of ${app}`, async () => {
+    const path = `/api/v1/namespaces/${MESHED}/pods?labelSelector=app%3D${app}`
+    const items = at((await request('GET', path)).body, 'items')
+    return isArray(items) && items.length === count ? items : undefined
+  })
+}
+
+/** A Pod as text, with its own names in place of what differs between Pods and between Deployments. */
+function likeNginx(pod: unknown, name: string, image: string): string {
+  const hash = textAt(pod, 'metadata', 'labels', 'pod-template-hash')
+  const annotations = at(pod, 'metadata', 'annotations')
+  const labels = at(pod, 'metadata', 'labels')
+  return JSON.stringify({ annotations, labels, spec: at(pod, 'spec') }, undefined, 1)
+    .replaceAll(image, 'IMAGE')
+    .replaceAll(hash, 'HASH')
+    .replaceAll(name, 'NAME')
+    .replaceAll(/kube-api-access-[a-z0-9]{5}/g, 'TOKEN')
+}
+
+function deployment(name: string, image: string, replicas: number): unknown {
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
-    metadata: { name: 'nginx' },
+    metadata: { name },
     spec: {
       replicas,
-      selector: { matchLabels: { app: 'nginx' } },
+      selector: { matchLabels: { app: name } },
       template: {
-        metadata: { labels: { app: 'nginx' } },
+        metadata: { labels: { app: name } },
         spec: {
-          containers: [{ name: 'app', image: 'nginx:1.29', ports: [{ containerPort: 80 }] }],
+          containers: [{ name: 'app', image, ports: [{ containerPort: 80 }] }],
         },
       },
     },
