@@ -19,26 +19,19 @@ export type QuickDeps<Config> = {
   readonly closed: (why: unknown) => void
   /** Does a job when nobody waits; by default in a later turn of the event loop. */
   readonly later?: (job: () => void) => void
-  readonly pace?: Pace
-}
-
-/** How stencils are cut. One costs as much as ten answers, and nobody is to feel it. */
-export type Pace = {
   /** Milliseconds without another cut for each that the last one took. */
-  readonly rest: number
-  /** Milliseconds of an answer above which its shape gets no stencil. */
-  readonly longest: number
+  readonly rest?: number
 }
 
-/** No more than a tenth of the time goes into cutting, and others wait for one cut no longer than for 50 ms. */
-const PACE: Pace = { rest: 9, longest: 5 }
+/** A stencil costs as much as ten answers, but no more than a tenth of the time goes into cutting. */
+const REST = 9
 
 /** Paths that have stencils of their own: one for each cluster that is served, and few clusters share a webhook. */
 const MOST_PATHS = 16
 
 /** Makes a quick way beside a long one. It closes for good when the two disagree, or when it fails. */
 export function makeQuick<Config>(deps: QuickDeps<Config>): Answering<Config> {
-  const { answer, rulesOf, later = setImmediate, pace = PACE } = deps
+  const { answer, rulesOf, later = setImmediate, rest = REST } = deps
   let shelf: Shelf<Config> | undefined
   let isOpen = true
   /** When the next stencil may be cut. */
@@ -70,6 +63,17 @@ export function makeQuick<Config>(deps: QuickDeps<Config>): Answering<Config> {
     byPath.set(path, stencils)
     return stencils
   }
+  /** Between two steps others come first, as between two requests. */
+  const inSteps = (steps: Iterator<undefined>, spent: number): void => {
+    later(() => {
+      const start = performance.now()
+      const isDone = guarded(() => steps.next().done) ?? true
+      const end = performance.now()
+      const all = spent + end - start
+      if (isDone) freeAt = end + all * rest
+      else inSteps(steps, all)
+    })
+  }
   return (body, path, snapshot) => {
     const work: Work = (asked) => apart(answer(asked, path, snapshot))
     const stencils = guarded(() => stencilsFor(path, snapshot))
@@ -78,21 +82,11 @@ export function makeQuick<Config>(deps: QuickDeps<Config>): Answering<Config> {
       deps.answered()
       return together(texts)
     }
-    const began = performance.now()
     const whole = answer(body, path, snapshot)
-    const ended = performance.now()
-    const isShort = ended - began <= pace.longest
-    if (stencils !== undefined && isShort && ended >= freeAt) {
+    const worked = stencils !== undefined && performance.now() >= freeAt ? apart(whole) : undefined
+    if (stencils !== undefined && worked !== undefined) {
       freeAt = Infinity
-      later(() => {
-        const start = performance.now()
-        guarded(() => {
-          const worked = apart(whole)
-          if (worked !== undefined) stencils.learn(body, worked, work)
-        })
-        const end = performance.now()
-        freeAt = end + (end - start) * pace.rest
-      })
+      inSteps(stencils.learn(body, worked, work), 0)
     }
     return whole
   }

@@ -75,7 +75,7 @@ function settingOf(who: string, config: InjectConfig, native = false): Setting {
       job()
     },
     // The plain pod comes first, and no other shape after it.
-    pace: { rest: Infinity, longest: Infinity },
+    rest: Infinity,
   })
   return { who, config, native, snapshot, quick }
 }

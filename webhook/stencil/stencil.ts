@@ -36,19 +36,20 @@ export function isGiven(
 
 /**
  * Cuts the stencils of a shape from what was posted and the texts of its answer; undefined where the work does more
- * with a hole than to copy it.
+ * with a hole than to copy it. After each body that was worked on others may come first.
  */
-export function cut(
+export function* cut(
   parts: Parts,
   { values, worked }: { readonly values: readonly string[]; readonly worked: readonly string[] },
   work: Work,
-): readonly Stencil[] | undefined {
+): Generator<undefined, readonly Stencil[] | undefined> {
   if (worked.some((text) => MARK.test(text))) return undefined
   const stencils = work(filled(parts, MARKS).text)?.map(cutText)
   if (stencils === undefined || stencils.some(({ holes }) => holes.includes(FREE))) return undefined
   if (!isGiven(worked, stencils, values)) return undefined
   for (let turn = 0; turn < FREE_EXTREMES.length; turn++) {
     const extreme = filled(parts, extremesOf(turn))
+    yield
     if (!isGiven(work(extreme.text), stencils, extreme.values)) return undefined
   }
   return stencils

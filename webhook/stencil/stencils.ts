@@ -8,8 +8,12 @@ import { emptyTree, find, plant, type Tree } from './tree.ts'
 export type Stencils = {
   /** The texts of the answer to a body; undefined where only `work` can say, or where `work` gave others. */
   readonly texts: (body: string, work: Work) => readonly string[] | undefined
-  /** Cuts a stencil for the shape of a body, from the texts that `work` gave for it. */
-  readonly learn: (body: string, worked: readonly string[], work: Work) => void
+  /** Cuts a stencil for the shape of a body, from the texts that `work` gave for it, in steps. */
+  readonly learn: (
+    body: string,
+    worked: readonly string[],
+    work: Work,
+  ) => Generator<undefined, void>
 }
 
 /** Shapes kept, and characters of the bodies that they are of. All are forgotten when there are more. */
@@ -36,7 +40,7 @@ export function makeStencils(rules: Rules, disagreed: () => void): Stencils {
       }
       return leaf.stencils.map((stencil) => fill(stencil, values))
     },
-    learn: (body, worked, work) => {
+    *learn(body, worked, work) {
       if (body.length > LONGEST_BODY || find(tree, body, rules) !== undefined) return
       if (tree.leaves >= KEPT_SHAPES || characters + body.length > KEPT_CHARACTERS) {
         tree = emptyTree()
@@ -48,7 +52,7 @@ export function makeStencils(rules: Rules, disagreed: () => void): Stencils {
       // As a later body of this shape will be read, so that what is learned is what will be met.
       const found = parts.isOut ? undefined : find(tree, body, rules)
       if (found === undefined) return
-      found.leaf.stencils = cut(parts, { values: found.values, worked }, work)
+      found.leaf.stencils = yield* cut(parts, { values: found.values, worked }, work)
     },
   }
 }
