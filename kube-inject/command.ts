@@ -1,37 +1,25 @@
 /** The subcommand `kube-inject`: flags in, one call, exit status by what is thrown. */
 import { Command, Option } from 'commander'
-import { ISTIO_VERSIONS, type IstioVersion } from '../core/inject/values.ts'
+import { ISTIO_VERSIONS } from '../core/inject/values.ts'
+import type { ConfigFlags, PreviousFlags } from './config.ts'
 import { FORMATS, type Format } from './format.ts'
 import type { Workload } from './workloads.ts'
-import { readName, readWorkloads } from './flag-readers.ts'
+import { addFlags, CLUSTER, CONFIG_FILES, filenameFlag, podTemplatePathFlag } from './flags.ts'
 
 /** The flags as commander hands them over. */
-export type Flags = {
-  readonly filename: readonly string[]
-  readonly output?: string
-  readonly inPlace?: boolean
-  readonly check?: boolean
-  readonly diff?: boolean
-  readonly uninject?: boolean
-  readonly report?: 'json'
-  readonly outputFormat?: Format
-  readonly podTemplatePath: readonly Workload[]
-  readonly meshConfigFile?: string
-  readonly valuesFile?: string
-  readonly injectConfigFile?: string
-  readonly revision: string
-  readonly namespace?: string
-  readonly istioNamespace?: string
-  readonly kubeconfig?: string
-  readonly context?: string
-  readonly meshConfigMapName?: string
-  readonly injectConfigMapName?: string
-  readonly istioVersion: IstioVersion
-  readonly previousMesh?: string
-  readonly previousValues?: string
-  readonly previousInjectConfig?: string
-  readonly previousIstioVersion?: IstioVersion
-}
+export type Flags = ConfigFlags &
+  PreviousFlags & {
+    readonly filename: readonly string[]
+    readonly output?: string
+    readonly inPlace?: boolean
+    readonly check?: boolean
+    readonly diff?: boolean
+    readonly uninject?: boolean
+    readonly report?: 'json'
+    readonly outputFormat?: Format
+    readonly podTemplatePath: readonly Workload[]
+    readonly namespace?: string
+  }
 
 /**
  * The command. Wrong usage is thrown as a CommanderError, input that cannot be injected as a Refusal.
@@ -41,11 +29,7 @@ export function kubeInjectCommand(): Command {
     .description(
       'Inject the sidecar into manifests; comments and layout stay. No connection unless a flag asks.',
     )
-    .requiredOption(
-      '-f, --filename <file|folder|pattern|url|->',
-      'manifests to read, YAML or JSON; `-` is standard input; may be repeated',
-      readName,
-    )
+    .addOption(filenameFlag().makeOptionMandatory())
     .option('-o, --output <file|folder>', 'where to write (default: standard output)')
     .addOption(
       new Option('--in-place', 'write each file over itself, those that change').conflicts(
@@ -71,30 +55,16 @@ export function kubeInjectCommand(): Command {
         .choices(FORMATS)
         .conflicts(['inPlace']),
     )
-    .option(
-      '--pod-template-path <kind=path>',
-      'inject this kind too, as in Rollout.argoproj.io=/spec/template; may be repeated',
-      readWorkloads,
-      [],
-    )
-    .option('--meshConfigFile <file>', 'mesh configuration, over the built-in defaults')
-    .option('--valuesFile <file>', 'Helm values of Istio, over the built-in defaults')
-    .option('--injectConfigFile <file>', 'injector configuration, over the built-in defaults')
-    .option('-r, --revision <name>', 'revision of the control plane', '')
-    .option('-n, --namespace <name>', 'namespace of objects that do not say')
-    .option('--kubeconfig <file>', 'read what no file gives from the ConfigMaps of this cluster')
-    .option('--context <name>', 'the same, from the cluster of this context of the kubeconfig')
-    .option('--meshConfigMapName <name>', 'the same, mesh from this ConfigMap (istio[-revision])')
-    .option(
-      '--injectConfigMapName <name>',
-      'the same, the rest from this one (istio-sidecar-injector[-revision])',
-    )
-    .option('-i, --istioNamespace <name>', 'namespace of the ConfigMaps (istio-system)')
-    .addOption(
-      new Option('--istio-version <version>', 'built-in templates, values and mesh defaults')
-        .choices(ISTIO_VERSIONS)
-        .default('current'),
-    )
+    .addOption(podTemplatePathFlag('inject'))
+  addFlags(
+    command,
+    [...CONFIG_FILES, 'revision', 'namespace', ...CLUSTER, 'istioNamespace', 'istioVersion'],
+    {
+      meshConfigMapName: 'the same, mesh from this ConfigMap (istio[-revision])',
+      injectConfigMapName: 'the same, the rest from this one (istio-sidecar-injector[-revision])',
+    },
+  )
+  command
     .option('--previous-values <file>', 'values that the manifests were injected with before')
     .option('--previous-mesh <file>', 'mesh configuration that they were injected with before')
     .option('--previous-inject-config <file>', 'injector configuration of that time')

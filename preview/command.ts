@@ -3,28 +3,25 @@ import { Command, Option } from 'commander'
 import type { NativeMode } from '../core/inject/native.ts'
 import { ISTIO_VERSIONS, type IstioVersion } from '../core/inject/values.ts'
 import { Refusal } from '../core/problem.ts'
+import type { ConfigFlags } from '../kube-inject/config.ts'
+import {
+  addFlags,
+  CONFIG_FILES,
+  filenameFlag,
+  flag,
+  podTemplatePathFlag,
+} from '../kube-inject/flags.ts'
 import type { Workload } from '../kube-inject/workloads.ts'
-import { readName, readWorkloads } from '../kube-inject/flag-readers.ts'
 
 /** The flags as commander hands them over. */
-export type Flags = {
+export type Flags = ConfigFlags & {
   readonly filename: readonly string[]
   readonly live?: boolean
   readonly namespace?: string
   readonly allNamespaces?: boolean
   readonly podTemplatePath: readonly Workload[]
   readonly as: 'webhook' | 'kube-inject'
-  readonly kubeconfig?: string
-  readonly context?: string
   readonly configFromCluster?: boolean
-  readonly meshConfigMapName?: string
-  readonly injectConfigMapName?: string
-  readonly istioNamespace?: string
-  readonly meshConfigFile?: string
-  readonly valuesFile?: string
-  readonly injectConfigFile?: string
-  readonly revision: string
-  readonly istioVersion: IstioVersion
   readonly nativeSidecars?: NativeMode
   readonly newMeshConfigFile?: string
   readonly newValuesFile?: string
@@ -37,6 +34,20 @@ export type Flags = {
   readonly exitCode?: boolean
 }
 
+/** What is meant here by flags that others have too. */
+const WORDS = {
+  namespace: 'with --live: those of this namespace; else: of objects that do not say',
+  kubeconfig: 'the cluster that --live and --config-from-cluster ask',
+  context: 'the same, by a context of the kubeconfig',
+  meshConfigMapName: 'name of the ConfigMap with the mesh (istio[-revision])',
+  injectConfigMapName: 'name of the one with the rest (istio-sidecar-injector[-revision])',
+  meshConfigFile: 'mesh configuration of today, over the built-in defaults',
+  valuesFile: 'Helm values of today, over the built-in defaults',
+  injectConfigFile: 'injector configuration of today, over the built-in defaults',
+  revision: 'revision of today',
+  istioVersion: 'built-in templates, values and mesh defaults of today',
+} as const
+
 const NATIVE: readonly NativeMode[] = ['true', 'false', 'auto']
 
 /** The command. Wrong usage is thrown as a CommanderError. */
@@ -45,24 +56,11 @@ export function previewCommand(): Command {
     .description(
       'Tell what a new template, values or mesh would change, before it is rolled out. No connection unless a flag asks.',
     )
-    .option(
-      '-f, --filename <file|folder|pattern|url|->',
-      'manifests to preview; `-` is standard input; may be repeated',
-      readName,
-      [],
-    )
+    .addOption(filenameFlag('manifests to preview').default([]))
     .option('--live', 'preview the workloads of a cluster instead')
-    .option(
-      '-n, --namespace <name>',
-      'with --live: those of this namespace; else: of objects that do not say',
-    )
+    .addOption(flag('namespace', WORDS.namespace))
     .option('-A, --all-namespaces', 'with --live: those of all namespaces')
-    .option(
-      '--pod-template-path <kind=path>',
-      'preview this kind too, as in Rollout.argoproj.io=/spec/template; may be repeated',
-      readWorkloads,
-      [],
-    )
+    .addOption(podTemplatePathFlag('preview'))
     .addOption(
       new Option(
         '--as <door>',
@@ -71,30 +69,22 @@ export function previewCommand(): Command {
         .choices(['webhook', 'kube-inject'])
         .default('webhook'),
     )
-    .option('--kubeconfig <file>', 'the cluster that --live and --config-from-cluster ask')
-    .option('--context <name>', 'the same, by a context of the kubeconfig')
+    .addOption(flag('kubeconfig', WORDS.kubeconfig))
+    .addOption(flag('context', WORDS.context))
     .option('--config-from-cluster', 'read what no file gives from the ConfigMaps of the cluster')
-    .option('--meshConfigMapName <name>', 'name of the ConfigMap with the mesh (istio[-revision])')
-    .option(
-      '--injectConfigMapName <name>',
-      'name of the one with the rest (istio-sidecar-injector[-revision])',
-    )
-    .option('-i, --istioNamespace <name>', 'namespace of the ConfigMaps (istio-system)')
-    .option('--meshConfigFile <file>', 'mesh configuration of today, over the built-in defaults')
-    .option('--valuesFile <file>', 'Helm values of today, over the built-in defaults')
-    .option(
-      '--injectConfigFile <file>',
-      'injector configuration of today, over the built-in defaults',
-    )
-    .option('-r, --revision <name>', 'revision of today', '')
-    .addOption(
-      new Option(
-        '--istio-version <version>',
-        'built-in templates, values and mesh defaults of today',
-      )
-        .choices(ISTIO_VERSIONS)
-        .default('current'),
-    )
+  addFlags(
+    command,
+    [
+      'meshConfigMapName',
+      'injectConfigMapName',
+      'istioNamespace',
+      ...CONFIG_FILES,
+      'revision',
+      'istioVersion',
+    ],
+    WORDS,
+  )
+  command
     .addOption(
       new Option('--native-sidecars <mode>', 'ENABLE_NATIVE_SIDECARS of today').choices(NATIVE),
     )

@@ -1,6 +1,6 @@
 import { DEFAULT_REVISION, ISTIO_REVISION_LABEL } from '../core/constants.ts'
 import { ownerOfEntry, revisionOf, type GateEntry } from '../core/gates/entry.ts'
-import { evaluateGate } from '../core/gates/gate.ts'
+import { takersOf } from '../core/gates/gate.ts'
 import type { InjectRequest } from '../core/inject/decision.ts'
 import { isObject, own, type JsonObject } from '../core/json.ts'
 import type { StringMap } from '../core/k8s.ts'
@@ -24,7 +24,7 @@ export function gateOf(
       podLabels: labelsOf(pod),
       pod: isObject(pod) ? pod : {},
     }
-    return ours.some((entry) => evaluateGate(entry, facts).matches !== 'no')
+    return takersOf(ours, facts).length > 0
   }
 }
 

@@ -6,14 +6,14 @@ import { readTarget } from '../cluster/target.ts'
 import { Refusal } from '../core/problem.ts'
 import { writeStdout } from '../kube-inject/output.ts'
 import { ask } from './ask.ts'
-import type { DoctorFlags } from './doctor-command.ts'
+import type { AskFlags } from './flags.ts'
 import { diagnosisJson, printDiagnosis } from './doctor-print.ts'
 import { diagnose, type Diagnosis } from './doctor.ts'
 
 const EXIT: Readonly<Record<Diagnosis['state'], number>> = { well: 0, ill: 1, unsure: 2 }
 
 /** Asks the cluster, prints, and gives the exit status. */
-export async function doctor(text: string | undefined, flags: DoctorFlags): Promise<number> {
+export async function doctor(text: string | undefined, flags: AskFlags): Promise<number> {
   try {
     const diagnosis = await ofCluster(text, flags)
     const printed =
@@ -29,7 +29,7 @@ export async function doctor(text: string | undefined, flags: DoctorFlags): Prom
   }
 }
 
-async function ofCluster(text: string | undefined, flags: DoctorFlags): Promise<Diagnosis> {
+async function ofCluster(text: string | undefined, flags: AskFlags): Promise<Diagnosis> {
   const target = text === undefined ? undefined : readTarget('doctor', text)
   if (target?.ok === false) throw new Refusal(target.problems)
   const api = makeApi(await connect(flags))

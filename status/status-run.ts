@@ -4,7 +4,7 @@ import { connect } from '../cluster/connect.ts'
 import { dial } from '../cluster/dial.ts'
 import { Refusal } from '../core/problem.ts'
 import { writeStdout } from '../kube-inject/output.ts'
-import type { StatusFlags } from './status-command.ts'
+import type { AskFlags } from './flags.ts'
 import { printReport, reportJson } from './status-print.ts'
 import { report, type Report } from './status.ts'
 
@@ -12,7 +12,7 @@ import { report, type Report } from './status.ts'
 const UNTOLD = 2
 
 /** Asks the cluster, prints, and gives the exit status: 0 well, 1 something is wrong, 2 could not tell. */
-export async function status(flags: StatusFlags): Promise<number> {
+export async function status(flags: AskFlags): Promise<number> {
   try {
     const told = await ofCluster(flags)
     const printed =
@@ -27,7 +27,7 @@ export async function status(flags: StatusFlags): Promise<number> {
   }
 }
 
-async function ofCluster(flags: StatusFlags): Promise<Report> {
+async function ofCluster(flags: AskFlags): Promise<Report> {
   const api = makeApi(await connect(flags))
   try {
     return await report(api, flags.istioNamespace, dial, new Date())

@@ -3,6 +3,7 @@
  * every object once; then `find` is asked about each, and at the end `findLast` about those whose
  * verdict needs the sum of the others.
  */
+import { readable } from '../gates/read-webhooks.ts'
 import { findInAnnotations } from './annotations.ts'
 import type { Inventory } from './inventory.ts'
 import type { Finding, Setting, Subject } from './model.ts'
@@ -28,8 +29,9 @@ export function isLast({ group, kind }: Subject): boolean {
 /** Starts an analysis of the objects of an inventory. */
 export function makeAnalysis(inventory: Inventory, setting: Setting): Analysis {
   const usage: Usage = new Map()
-  const overlaps = findOverlaps(inventory.injectors)
-  const isByDefault = injectsByDefault(inventory.injectors)
+  const injectors = readable(inventory.injectors)
+  const overlaps = findOverlaps(injectors)
+  const isByDefault = injectsByDefault(injectors)
   const findOwn = (subject: Subject): readonly Finding[] => {
     const { group, kind } = subject
     if (isService(subject)) return [...findInService(subject), ...findInAnnotations(subject)]

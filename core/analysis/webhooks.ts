@@ -1,24 +1,26 @@
-import { INJECT_KEY, INJECTION_LABEL, ISTIO_REVISION_LABEL } from '../constants.ts'
-import { isArray, isObject } from '../json.ts'
+import { ENTRY_SUFFIX, INJECT_KEY, INJECTION_LABEL, ISTIO_REVISION_LABEL } from '../constants.ts'
+import { endsIn, printEntry, type GateEntry, type GatePlace } from '../gates/entry.ts'
+import { takersOf, type GateFacts } from '../gates/gate.ts'
+import { listEntries } from '../gates/read-webhooks.ts'
+import { isObject } from '../json.ts'
 import type { StringMap } from '../k8s.ts'
-import { explainAll, readInjector, type Injector } from './entries.ts'
-import { mapAt, objectsAt, printLabels, type Finding, type Subject } from './model.ts'
+import { printLabels, type Finding, type Subject } from './model.ts'
 
 /**
  * What is wrong with the entries of one configuration: selectors that cannot be read, and those that take
  * pods which another entry of any configuration takes too.
  */
 export function findInWebhooks(subject: Subject, overlaps: Overlaps): readonly Finding[] {
-  const own = readInjector(subject.value)
-  if (own === undefined) return []
-  const matches = explainAll([own], { namespaceLabels: {}, podLabels: {} })
-  return matches.flatMap(({ configuration, entry, problems }): readonly Finding[] => {
+  const injectors = listEntries(subject.value).filter(isInjector)
+  return injectors.flatMap((entry): readonly Finding[] => {
     const path = `/webhooks/${entry.index}`
+    const problems = entry.read.ok ? [] : entry.read.problems
     const broken = problems.map(({ path: at, got, want }): Finding => {
-      const member = at.slice(entry.name.length + 1).split('.', 1)[0] ?? ''
-      return { code: 'SI0122', path: `${path}/${member}`, got, want }
+      // The selector's own places follow a dot.
+      const [selector = at] = at.split('.', 1)
+      return { code: 'SI0122', path: selector, got, want }
     })
-    const rivals = overlaps.get(keyOf(configuration, entry.index)) ?? new Map<string, string>()
+    const rivals = overlaps.get(keyOf(entry)) ?? new Map<string, string>()
     const taken = [...rivals].map(([rival, labels]): Finding => {
       return { code: 'SI0120', path, got: `${rival} takes them too: ${labels}`, want: 'one entry' }
     })
@@ -30,32 +32,37 @@ export function findInWebhooks(subject: Subject, overlaps: Overlaps): readonly F
 export type Overlaps = ReadonlyMap<string, ReadonlyMap<string, string>>
 
 /** Tries all labels that injection knows, with every revision that a selector names. */
-export function findOverlaps(injectors: readonly Injector[]): Overlaps {
+export function findOverlaps(injectors: readonly GateEntry[]): Overlaps {
   const overlaps = new Map<string, Map<string, string>>()
   for (const labels of combinations(injectors)) {
-    const taking = explainAll(injectors, labels).filter(({ matches }) => matches)
+    const taking = takersOf(injectors, factsOf(labels))
     if (taking.length < 2) continue
-    for (const match of taking) {
-      const key = keyOf(match.configuration, match.entry.index)
+    for (const entry of taking) {
+      const key = keyOf(entry)
       const rivals = overlaps.get(key) ?? new Map<string, string>()
       overlaps.set(key, rivals)
       for (const other of taking) {
-        const name = `${other.configuration}/${other.entry.name}`
-        if (other !== match && !rivals.has(name)) rivals.set(name, printCombination(labels))
+        const name = printEntry(other)
+        if (other !== entry && !rivals.has(name)) rivals.set(name, printCombination(labels))
       }
     }
   }
   return overlaps
 }
 
-function keyOf(configuration: string, index: number): string {
-  return `${configuration}/${index}`
+function keyOf({ configuration, index }: GatePlace): string {
+  return `${configuration.name}/${index}`
 }
 
-type Labels = { readonly namespaceLabels: StringMap; readonly podLabels: StringMap }
+type Labels = Pick<GateFacts, 'namespaceLabels' | 'podLabels'>
+
+/** A pod of which nothing but labels is known. */
+function factsOf(labels: Labels): GateFacts {
+  return { namespace: '', pod: {}, ...labels }
+}
 
 /** Every combination of what namespaces and pods can say about injection. */
-function* combinations(injectors: readonly Injector[]): Generator<Labels> {
+function* combinations(injectors: readonly GateEntry[]): Generator<Labels> {
   const revisions = [undefined, ...new Set(injectors.flatMap(revisionsOf))]
   for (const injection of [undefined, 'enabled', 'disabled']) {
     for (const revision of revisions) {
@@ -80,15 +87,9 @@ function labelsOf(...pairs: readonly (readonly [string, string | undefined])[]):
   return labels
 }
 
-function revisionsOf({ entries }: Injector): readonly string[] {
-  return entries.flatMap(({ namespaceSelector, objectSelector }) =>
-    [namespaceSelector, objectSelector].flatMap((selector) => {
-      const label = mapAt(selector, 'matchLabels')[ISTIO_REVISION_LABEL]
-      const listed = objectsAt(selector, 'matchExpressions')
-        .filter(({ key }) => key === ISTIO_REVISION_LABEL)
-        .flatMap(({ values }) => (isArray(values) ? values : []))
-      return [label, ...listed].filter((text) => typeof text === 'string')
-    }),
+function revisionsOf({ namespaceSelector, objectSelector }: GateEntry): readonly string[] {
+  return [...namespaceSelector, ...objectSelector].flatMap(({ key, values }) =>
+    key === ISTIO_REVISION_LABEL ? values : [],
   )
 }
 
@@ -97,9 +98,16 @@ function printCombination({ namespaceLabels, podLabels }: Labels): string {
 }
 
 /** Whether injection is asked for pods of namespaces that say nothing. */
-export function injectsByDefault(injectors: readonly Injector[]): boolean {
-  const silent = { namespaceLabels: {}, podLabels: {} }
-  return explainAll(injectors, silent).some(({ matches }) => matches)
+export function injectsByDefault(injectors: readonly GateEntry[]): boolean {
+  return takersOf(injectors, factsOf({ namespaceLabels: {}, podLabels: {} })).length > 0
+}
+
+/** What the names of entries end in that `istioctl analyze` looks at, and of ours. */
+const SUFFIXES = ['istio.io', ENTRY_SUFFIX]
+
+/** Whether an entry injects Istio's sidecar, as far as its name tells. */
+export function isInjector({ name }: GatePlace): boolean {
+  return SUFFIXES.some((suffix) => endsIn(name, suffix))
 }
 
 /** Whether a subject registers webhooks. */

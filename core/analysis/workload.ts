@@ -1,4 +1,8 @@
 import { INJECT_KEY, PROXY_CONTAINER } from '../constants.ts'
+import { printEntry } from '../gates/entry.ts'
+import { takersOf, type GateFacts } from '../gates/gate.ts'
+import { readable } from '../gates/read-webhooks.ts'
+import { usualEntries } from '../gates/usual-entries.ts'
 import type { Decision, InjectRequest } from '../inject/decision.ts'
 import { containersIn } from '../inject/order.ts'
 import { IGNORED_NAMESPACES } from '../inject/decide.ts'
@@ -7,7 +11,6 @@ import { pointer, readPod } from '../inject/pod-shape.ts'
 import { isObject, type JsonObject } from '../json.ts'
 import { byName, type Pod, type StringMap } from '../k8s.ts'
 import { ANNOTATIONS } from '../options/annotations.ts'
-import { isTakenByDefault, takers } from './entries.ts'
 import type { Inventory } from './inventory.ts'
 import { findInJob } from './jobs.ts'
 import { findLimits } from './limit-ranges.ts'
@@ -38,7 +41,7 @@ export function findInPod(
   const { namespace } = subject
   if (IGNORED_NAMESPACES.includes(namespace)) return []
   const namespaceLabels = inventory.namespaces.get(namespace) ?? setting.namespaceLabels
-  const taken = takenBy(namespaceLabels, place, inventory, setting)
+  const taken = takenBy({ namespace, namespaceLabels }, place, inventory, setting)
   if (setting.isLive && subject.kind === 'Pod') return missingProxy(subject, place, taken, setting)
   const decision = setting.inject(requestOf(subject, place, setting))
   const injected = taken.length > 0 && decision.kind === 'inject' ? decision : undefined
@@ -68,14 +71,14 @@ export function findInPod(
 
 /** The webhook entries that take a pod; Istio's own where no entry is known. */
 function takenBy(
-  namespaceLabels: StringMap,
+  of: Pick<GateFacts, 'namespace' | 'namespaceLabels'>,
   { pod }: PodPlace,
   { injectors }: Inventory,
   { config }: Setting,
 ): readonly string[] {
-  const labels = { namespaceLabels, podLabels: metadataOf(pod).labels }
-  if (injectors.length > 0) return takers(injectors, labels)
-  return isTakenByDefault(labels, config.revision) ? ['Istio'] : []
+  const facts = { ...of, podLabels: metadataOf(pod).labels, pod: isObject(pod) ? pod : {} }
+  if (injectors.length > 0) return takersOf(readable(injectors), facts).map(printEntry)
+  return takersOf(usualEntries(config.revision, facts), facts).length > 0 ? ['Istio'] : []
 }
 
 function takenTwice(path: string, taken: readonly string[]): readonly Finding[] {

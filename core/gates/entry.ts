@@ -6,13 +6,19 @@ import {
   REVISION_LABEL,
 } from '../constants.ts'
 import type { Selector } from '../inject/selectors.ts'
-import { own } from '../json.ts'
+import { compareBytes, own } from '../json.ts'
 import type { StringMap } from '../k8s.ts'
 
-/** One entry of a MutatingWebhookConfiguration, with the defaults that the API server fills in. */
-export type GateEntry = {
+/** Which entry of which MutatingWebhookConfiguration. */
+export type GatePlace = {
   readonly name: string
   readonly configuration: GateConfiguration
+  /** Its place among the entries of the configuration, from 0. */
+  readonly index: number
+}
+
+/** One entry of a MutatingWebhookConfiguration, with the defaults that the API server fills in. */
+export type GateEntry = GatePlace & {
   readonly rules: readonly GateRule[]
   readonly namespaceSelector: Selector
   readonly objectSelector: Selector
@@ -65,14 +71,19 @@ export type GateClient =
 export type Owner = 'ours' | 'istio' | 'other'
 
 /** Tells the owner by the name, as istiod and our own leader do when they write bundles. */
-export function ownerOfEntry({ name }: GateEntry): Owner {
+export function ownerOfEntry({ name }: GatePlace): Owner {
   if (endsIn(name, ENTRY_SUFFIX)) return 'ours'
   return endsIn(name, ISTIO_ENTRY_SUFFIX) ? 'istio' : 'other'
 }
 
 /** The entry's configuration and its own name, as messages name it. */
-export function printEntry({ name, configuration }: GateEntry): string {
+export function printEntry({ name, configuration }: GatePlace): string {
   return configuration.name === '' ? name : `${configuration.name}/${name}`
+}
+
+/** Sorts configurations as the API server asks them: by name. */
+export function inOrder(a: GateConfiguration, b: GateConfiguration): number {
+  return compareBytes(a.name, b.name)
 }
 
 /** The revision that a configuration says it is for; undefined where it says nothing. */
@@ -91,6 +102,7 @@ export function hostOf(client: GateClient): string {
   return new URL(client.url).hostname.replace(/^\[|\]$/g, '')
 }
 
-function endsIn(name: string, suffix: string): boolean {
+/** Whether a name is another, or one below it: `a.b.c` ends in `b.c`. */
+export function endsIn(name: string, suffix: string): boolean {
   return name === suffix || name.endsWith(`.${suffix}`)
 }

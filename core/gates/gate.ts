@@ -4,7 +4,7 @@ import { printRequirement, selects, type Requirement, type Selector } from '../i
 import { own, type JsonObject } from '../json.ts'
 import type { StringMap } from '../k8s.ts'
 import { judgeCondition, whyNot, type Answer } from './conditions.ts'
-import type { GateCondition, GateEntry, GateRule } from './entry.ts'
+import { inOrder, type GateCondition, type GateEntry, type GateRule } from './entry.ts'
 
 /** A pod that is created, as the API server sees it before any webhook. */
 export type GateFacts = {
@@ -42,6 +42,16 @@ export function evaluateGate(entry: GateEntry, facts: GateFacts): GateResult {
     ...entry.conditions.map((condition) => conditionStep(condition, facts.pod)),
   ]
   return { entry, matches: allOf(steps), steps }
+}
+
+/**
+ * The entries that take a pod, in the order in which the API server asks them. What only the API server
+ * can judge (conditions in CEL) counts as taken.
+ */
+export function takersOf(entries: readonly GateEntry[], facts: GateFacts): readonly GateEntry[] {
+  return entries
+    .filter((entry) => evaluateGate(entry, facts).matches !== 'no')
+    .sort((a, b) => inOrder(a.configuration, b.configuration))
 }
 
 /** The labels of the namespace; the API server sets the one with its name. */

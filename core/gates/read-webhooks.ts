@@ -1,8 +1,16 @@
 import { readSelector, type Selector } from '../inject/selectors.ts'
-import { compareBytes, isArray, isObject, type JsonObject } from '../json.ts'
+import { isArray, isObject, type JsonObject } from '../json.ts'
 import type { StringMap } from '../k8s.ts'
-import type { Problem, Read } from '../problem.ts'
-import type { GateClient, GateCondition, GateConfiguration, GateEntry, GateRule } from './entry.ts'
+import { good, type Problem, type Read } from '../problem.ts'
+import {
+  inOrder,
+  type GateClient,
+  type GateCondition,
+  type GateConfiguration,
+  type GateEntry,
+  type GatePlace,
+  type GateRule,
+} from './entry.ts'
 
 /**
  * Reads the entries of MutatingWebhookConfigurations: one object, a list of any kind, or an array of
@@ -14,18 +22,35 @@ export function readWebhooks(value: unknown, path = ''): Read<readonly GateEntry
   const configurations = objectsIn(value, path, problems)
     .filter(({ object }) => object['kind'] === KIND)
     .map((placed) => ({ ...placed, configuration: readConfiguration(placed.object) }))
-    .sort((a, b) => compareBytes(a.configuration.name, b.configuration.name))
-  const entries = configurations.flatMap(({ path: at, object, configuration }) => {
+    .sort((a, b) => inOrder(a.configuration, b.configuration))
+  const entries = configurations.flatMap(({ path: at, object }) => {
     const webhooks = object['webhooks'] ?? []
-    if (isArray(webhooks)) {
-      return webhooks.flatMap((webhook, index) =>
-        readEntry(`${at}/webhooks/${index}`, webhook, configuration, problems),
-      )
-    }
-    problems.push(wrong(`${at}/webhooks`, webhooks, 'a list of webhooks'))
-    return []
+    if (!isArray(webhooks)) problems.push(wrong(`${at}/webhooks`, webhooks, 'a list of webhooks'))
+    return listEntries(object, at).flatMap(({ read }) => {
+      if (!read.ok) problems.push(...read.problems)
+      return read.ok ? [read.value] : []
+    })
   })
-  return problems.length === 0 ? { ok: true, value: entries } : { ok: false, problems }
+  return problems.length === 0 ? good(entries) : { ok: false, problems }
+}
+
+/** An entry as it is listed: where, and what it says, or what of it cannot be read. */
+export type ListedEntry = GatePlace & { readonly read: Read<GateEntry> }
+
+/** The entries of one MutatingWebhookConfiguration one by one; `path` is that of the object in problems. */
+export function listEntries(object: JsonObject, path = ''): readonly ListedEntry[] {
+  const { webhooks } = object
+  const configuration = readConfiguration(object)
+  return (isArray(webhooks) ? webhooks : []).map((webhook: unknown, index) => {
+    const name = isObject(webhook) ? textOf(webhook['name']) : ''
+    const place = { name, configuration, index }
+    return { ...place, read: readEntry(`${path}/webhooks/${index}`, webhook, place) }
+  })
+}
+
+/** The entries that could be read: any other takes nothing. */
+export function readable(listed: readonly ListedEntry[]): readonly GateEntry[] {
+  return listed.flatMap(({ read }) => (read.ok ? [read.value] : []))
 }
 
 const KIND = 'MutatingWebhookConfiguration'
@@ -58,16 +83,9 @@ function readConfiguration({ metadata }: JsonObject): GateConfiguration {
   }
 }
 
-function readEntry(
-  path: string,
-  webhook: unknown,
-  configuration: GateConfiguration,
-  problems: Problem[],
-): readonly GateEntry[] {
-  if (!isObject(webhook)) {
-    problems.push(wrong(path, webhook, 'a webhook'))
-    return []
-  }
+function readEntry(path: string, webhook: unknown, place: GatePlace): Read<GateEntry> {
+  if (!isObject(webhook)) return { ok: false, problems: [wrong(path, webhook, 'a webhook')] }
+  const problems: Problem[] = []
   const selector = (name: string): Selector => {
     const read = readSelector(`${path}/${name}`, webhook[name])
     if (!read.ok) problems.push(...read.problems)
@@ -75,21 +93,19 @@ function readEntry(
   }
   const { clientConfig, timeoutSeconds } = webhook
   const config = isObject(clientConfig) ? clientConfig : {}
-  return [
-    {
-      name: textOf(webhook['name']),
-      configuration,
-      rules: objectsOf(webhook['rules']).map(readRule),
-      namespaceSelector: selector('namespaceSelector'),
-      objectSelector: selector('objectSelector'),
-      conditions: objectsOf(webhook['matchConditions']).map(readCondition),
-      failurePolicy: webhook['failurePolicy'] === 'Ignore' ? 'Ignore' : 'Fail',
-      reinvocationPolicy: webhook['reinvocationPolicy'] === 'IfNeeded' ? 'IfNeeded' : 'Never',
-      timeoutSeconds: typeof timeoutSeconds === 'number' ? timeoutSeconds : DEFAULT_SECONDS,
-      client: readClient(config),
-      caBundle: textOf(config['caBundle']),
-    },
-  ]
+  const entry: GateEntry = {
+    ...place,
+    rules: objectsOf(webhook['rules']).map(readRule),
+    namespaceSelector: selector('namespaceSelector'),
+    objectSelector: selector('objectSelector'),
+    conditions: objectsOf(webhook['matchConditions']).map(readCondition),
+    failurePolicy: webhook['failurePolicy'] === 'Ignore' ? 'Ignore' : 'Fail',
+    reinvocationPolicy: webhook['reinvocationPolicy'] === 'IfNeeded' ? 'IfNeeded' : 'Never',
+    timeoutSeconds: typeof timeoutSeconds === 'number' ? timeoutSeconds : DEFAULT_SECONDS,
+    client: readClient(config),
+    caBundle: textOf(config['caBundle']),
+  }
+  return problems.length === 0 ? good(entry) : { ok: false, problems }
 }
 
 /** Defaults of admissionregistration.k8s.io/v1. */

@@ -1,4 +1,4 @@
-import { compareBytes, isArray, isObject, type JsonObject } from '../json.ts'
+import { isArray, isObject, type JsonObject } from '../json.ts'
 import type { StringMap } from '../k8s.ts'
 import { good, type Problem, type Read } from '../problem.ts'
 
@@ -59,141 +59,15 @@ export function readSelector(path: string, value: unknown): Read<Selector> {
 
 /** Whether labels meet every requirement. */
 export function selects(selector: Selector, labels: StringMap): boolean {
-  return selector.every((requirement) => holds(requirement, labels))
-}
-
-/** The requirements that labels do not meet; none when the selector takes them. */
-export function unmet(selector: Selector, labels: StringMap): readonly Requirement[] {
-  return selector.filter((requirement) => !holds(requirement, labels))
+  return selector.every(({ key, operator, values }) => {
+    const label = Object.hasOwn(labels, key) ? labels[key] : undefined
+    return OPERATORS[operator].holds(label, values)
+  })
 }
 
 /** A requirement as kubectl writes it: `key in (a,b)`, `key notin (a)`, `key`, `!key`. */
 export function printRequirement({ key, operator, values }: Requirement): string {
   return OPERATORS[operator].print(key, values)
-}
-
-function holds({ key, operator, values }: Requirement, labels: StringMap): boolean {
-  const label = Object.hasOwn(labels, key) ? labels[key] : undefined
-  return OPERATORS[operator].holds(label, values)
-}
-
-/** What of a webhook's entry decides which pods the API server sends to it. */
-export type WebhookEntry = {
-  readonly name: string
-  readonly namespaceSelector?: unknown
-  readonly objectSelector?: unknown
-  readonly rules?: readonly WebhookRule[]
-  /** CEL conditions, which only the API server can judge. */
-  readonly matchConditions?: readonly { readonly name: string }[]
-}
-
-/** Requests that an entry asks for; `*` stands for any. */
-export type WebhookRule = {
-  readonly operations?: readonly string[]
-  readonly apiGroups?: readonly string[]
-  readonly apiVersions?: readonly string[]
-  readonly resources?: readonly string[]
-  readonly scope?: string
-}
-
-/** A MutatingWebhookConfiguration, as far as selecting goes. */
-export type WebhookConfiguration<Entry extends WebhookEntry = WebhookEntry> = {
-  readonly metadata?: { readonly name?: string }
-  readonly webhooks?: readonly Entry[]
-}
-
-/** The labels that the API server compares when a pod is created. */
-export type SelectedLabels = { readonly namespaceLabels: StringMap; readonly podLabels: StringMap }
-
-/** How one entry stands to a pod that is created. */
-export type EntryMatch<Entry extends WebhookEntry = WebhookEntry> = {
-  /** Name of the configuration, empty when it has none. */
-  readonly configuration: string
-  readonly entry: Entry
-  /** Whether rules and both selectors take the pod; conditions in CEL are not looked at. */
-  readonly matches: boolean
-  /** Whether the entry asks for the creation of pods at all. */
-  readonly asksForPods: boolean
-  /** What the labels of the namespace lack. */
-  readonly namespaceUnmet: readonly Requirement[]
-  /** What the labels of the pod lack. */
-  readonly podUnmet: readonly Requirement[]
-  /** Selectors that cannot be read; such an entry takes nothing. */
-  readonly problems: readonly Problem[]
-  /** Names of conditions that the API server will ask besides. */
-  readonly conditions: readonly string[]
-}
-
-/** The entries that take a pod, in the order in which the API server calls them. */
-export function matchEntries<Entry extends WebhookEntry>(
-  configurations: readonly WebhookConfiguration<Entry>[],
-  labels: SelectedLabels,
-): readonly Entry[] {
-  return explainEntries(configurations, labels)
-    .filter(({ matches }) => matches)
-    .map(({ entry }) => entry)
-}
-
-/**
- * Every entry with the reasons why it takes a pod or not, in the order in which the API server calls
- * them: configurations by name, entries as listed.
- */
-export function explainEntries<Entry extends WebhookEntry>(
-  configurations: readonly WebhookConfiguration<Entry>[],
-  labels: SelectedLabels,
-): readonly EntryMatch<Entry>[] {
-  return configurations
-    .map(({ metadata, webhooks }) => ({ name: metadata?.name ?? '', entries: webhooks ?? [] }))
-    .sort((a, b) => compareBytes(a.name, b.name))
-    .flatMap(({ name, entries }) => entries.map((entry) => explainEntry(name, entry, labels)))
-}
-
-function explainEntry<Entry extends WebhookEntry>(
-  configuration: string,
-  entry: Entry,
-  { namespaceLabels, podLabels }: SelectedLabels,
-): EntryMatch<Entry> {
-  const forNamespace = readSelector(`${entry.name}.namespaceSelector`, entry.namespaceSelector)
-  const forPod = readSelector(`${entry.name}.objectSelector`, entry.objectSelector)
-  const problems = [forNamespace, forPod].flatMap((read) => (read.ok ? [] : read.problems))
-  const namespaceUnmet = forNamespace.ok ? unmet(forNamespace.value, namespaceLabels) : []
-  const podUnmet = forPod.ok ? unmet(forPod.value, podLabels) : []
-  const asksForPods = (entry.rules ?? []).some(asksForNewPods)
-  const stands = problems.length + namespaceUnmet.length + podUnmet.length === 0
-  const conditions = (entry.matchConditions ?? []).map(({ name }) => name)
-  const matches = asksForPods && stands
-  return {
-    configuration,
-    entry,
-    matches,
-    asksForPods,
-    namespaceUnmet,
-    podUnmet,
-    problems,
-    conditions,
-  }
-}
-
-/** The request that creates a pod, and the texts of a rule that stand for each part of it. */
-const NEW_POD = {
-  operations: ['CREATE', '*'],
-  apiGroups: ['', '*'],
-  apiVersions: ['v1', '*'],
-  resources: ['pods', 'pods/*', '*', '*/*'],
-} as const
-
-function asksForNewPods(rule: WebhookRule): boolean {
-  return (
-    rule.scope !== 'Cluster' &&
-    includesAny(rule.operations, NEW_POD.operations) &&
-    includesAny(rule.apiGroups, NEW_POD.apiGroups) &&
-    includesAny(rule.apiVersions, NEW_POD.apiVersions) &&
-    includesAny(rule.resources, NEW_POD.resources)
-  )
-}
-
-function includesAny(texts: readonly string[] | undefined, any: readonly string[]): boolean {
-  return texts?.some((text) => any.includes(text)) ?? false
 }
 
 type Found = { readonly requirements: Requirement[]; readonly problems: Problem[] }

@@ -28,6 +28,7 @@ type Case = {
 }
 
 const INJECT = 'sidecar.istio.io/inject'
+const NAME = 'kubernetes.io/metadata.name'
 const TEMPLATE = '/spec/template'
 const labelled = (labels: Readonly<Record<string, string>>): readonly Written[] => [
   namespace(labels),
@@ -177,6 +178,25 @@ const cases: readonly Case[] = [
         namespace({ team: 'a', tier: 'c' }),
         webhook('a', 'x.sidecar-injector.istio.io', { matchLabels: { team: 'a' } }),
         webhook('b', 'y.sidecar-injector.io', { matchLabels: { tier: 'b' } }),
+        deployment(),
+      ],
+    ],
+  },
+  {
+    code: 'SI0121',
+    what: 'an entry that takes the namespace by its name, which nobody need write on it',
+    objects: [
+      namespace({ team: 'a' }),
+      webhook('a', 'x.sidecar-injector.istio.io', { matchLabels: { team: 'a' } }),
+      webhook('b', 'y.sidecar-injector.io', { matchLabels: { [NAME]: 'shop' } }),
+      deployment(),
+    ],
+    at: `web ${TEMPLATE}/metadata`,
+    misses: [
+      [
+        namespace({ team: 'a' }),
+        webhook('a', 'x.sidecar-injector.istio.io', { matchLabels: { team: 'a' } }),
+        webhook('b', 'y.sidecar-injector.io', { matchLabels: { [NAME]: 'pay' } }),
         deployment(),
       ],
     ],

@@ -2,7 +2,8 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { matchEntries, type WebhookConfiguration } from '../../core/inject/selectors.ts'
+import { takersOf } from '../../core/gates/gate.ts'
+import { readWebhooks } from '../../core/gates/read-webhooks.ts'
 import type { JsonObject } from '../../core/json.ts'
 import { need } from '../require.ts'
 import { grantsOf, makeAudit, writeAccount, type Audit } from './account.ts'
@@ -168,11 +169,13 @@ const selected = [
 ]
 
 async function selection(t: Test, base: readonly JsonObject[]): Promise<void> {
-  const configuration = only(base, 'MutatingWebhookConfiguration') as WebhookConfiguration
+  const read = readWebhooks(only(base, 'MutatingWebhookConfiguration'))
+  if (!read.ok) throw new Error('webhooks cannot be read')
   for (const { namespace, by } of selected) {
     const found = PODS.map((podLabels) => {
-      const names = matchEntries([configuration], { namespaceLabels: namespace, podLabels })
-      return names.map(({ name }) => name.replace('.sidecar-injector.io', '')).join('+') || '-'
+      const facts = { namespace: '', namespaceLabels: namespace, podLabels, pod: {} }
+      const entries = takersOf(read.value, facts)
+      return entries.map(({ name }) => name.replace('.sidecar-injector.io', '')).join('+') || '-'
     })
     t.equal(found.join(' '), by, JSON.stringify(namespace))
   }

@@ -1,7 +1,8 @@
 /** The policy that finds pods without the sidecar that they should have, judged by a real API server. */
 import t, { type Test } from 'tap'
 import { decide, type InjectionPolicy } from '../../core/inject/decide.ts'
-import { matchEntries, type WebhookConfiguration } from '../../core/inject/selectors.ts'
+import { takersOf } from '../../core/gates/gate.ts'
+import { readWebhooks } from '../../core/gates/read-webhooks.ts'
 import type { JsonObject } from '../../core/json.ts'
 import type { StringMap } from '../../core/k8s.ts'
 import { need } from '../require.ts'
@@ -194,7 +195,8 @@ async function asTheInjector(
   rendered: readonly JsonObject[],
   policy: Partial<InjectionPolicy>,
 ): Promise<void> {
-  const configuration = only(rendered, 'MutatingWebhookConfiguration') as WebhookConfiguration
+  const read = readWebhooks(only(rendered, 'MutatingWebhookConfiguration'))
+  if (!read.ok) throw new Error('webhooks cannot be read')
   const namespaces = { ...NAMESPACES, 'kube-system': { [INJECTION]: 'enabled' } }
   const disagreed: unknown[] = []
   const count = { denied: 0, taken: 0 }
@@ -205,7 +207,8 @@ async function asTheInjector(
     )
     const found = await Promise.all(
       rows.map(async ({ labels, annotations }) => {
-        const entries = matchEntries([configuration], { namespaceLabels, podLabels: labels })
+        const pod = podOf(labels, annotations, {})
+        const entries = takersOf(read.value, { namespace, namespaceLabels, podLabels: labels, pod })
         const facts = { hostNetwork: false, namespace, labels, annotations }
         const { outcome } = decide(facts, {
           policy: 'enabled',

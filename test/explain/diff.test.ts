@@ -143,6 +143,14 @@ t.test('a live pod without what the API server wrote', async (t) => {
   t.strictSame(withoutDefaults(manifest), manifest, 'and nothing more the second time')
 })
 
+t.test('standard input is read once: a second name for it is refused', async (t) => {
+  const command = diffCommand()
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined })
+  const argv = ['-f', '-', '-f', '-']
+  t.rejects(command.parseAsync(argv, { from: 'user' }), /standard input can be read only once/)
+})
+
 t.test('the reference page has every flag in the words of the help', async (t) => {
   const page = readFileSync(join(import.meta.dirname, '../../docs/reference/diff.md'), 'utf8')
   for (const { flags, description } of diffCommand().options) {

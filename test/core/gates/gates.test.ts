@@ -1,10 +1,14 @@
 import { readFileSync } from 'node:fs'
+import fc from 'fast-check'
 import t from 'tap'
 import { judgeGates } from '../../../core/gates/judge.ts'
-import { evaluateGate, type GateFacts } from '../../../core/gates/gate.ts'
+import { evaluateGate, takersOf, type GateFacts } from '../../../core/gates/gate.ts'
 import { hostOf, ownerOfEntry, printEntry, revisionOf } from '../../../core/gates/entry.ts'
-import { readWebhooks } from '../../../core/gates/read-webhooks.ts'
+import { listEntries, readable, readWebhooks } from '../../../core/gates/read-webhooks.ts'
 import { GATE_REASONS } from '../../../core/gates/reasons.ts'
+import { unmetSteps } from '../../../core/gates/scene.ts'
+import { usualEntries } from '../../../core/gates/usual-entries.ts'
+import { printRequirement, selects } from '../../../core/inject/selectors.ts'
 import { formatProblem } from '../../../core/problem.ts'
 import { readYaml } from '../../../core/yaml.ts'
 
@@ -132,8 +136,31 @@ for (const c of unreadable) {
   })
 }
 
+t.test('entries one by one: what cannot be read keeps its place and takes nothing', async (t) => {
+  const broken = {
+    name: 'w',
+    namespaceSelector: { matchExpressions: [{ key: 'a', operator: 'Near', values: ['b'] }] },
+  }
+  const listed = listEntries({ webhooks: [7, broken, { name: 'v', rules: [RULE] }] })
+  t.strictSame(
+    listed.map(({ name, index, read }) => [
+      name,
+      index,
+      read.ok ? [] : read.problems.map(({ path }) => path),
+    ]),
+    [
+      ['', 0, ['/webhooks/0']],
+      ['w', 1, ['/webhooks/1/namespaceSelector.matchExpressions[0].operator']],
+      ['v', 2, []],
+    ],
+  )
+  t.strictSame(takersOf(readable(listed), SHOP).map(printEntry), ['v'])
+  t.strictSame(listEntries({ webhooks: 'none' }), [])
+})
+
 const rules = [
   { who: 'pods', rule: {}, matches: 'yes' },
+  { who: 'nothing', rule: { operations: [], resources: [] }, matches: 'no' },
   {
     who: 'everything',
     rule: { operations: ['*'], apiGroups: ['*'], apiVersions: ['*'], resources: ['*/*'] },
@@ -148,12 +175,135 @@ const rules = [
   { who: 'another version', rule: { apiVersions: ['v2'] }, matches: 'no' },
   { who: 'what has a namespace', rule: { scope: 'Namespaced' }, matches: 'yes' },
   { who: 'what has none', rule: { scope: 'Cluster' }, matches: 'no' },
+  {
+    who: 'everything that has none',
+    rule: {
+      operations: ['*'],
+      apiGroups: ['*'],
+      apiVersions: ['*'],
+      resources: ['*'],
+      scope: 'Cluster',
+    },
+    matches: 'no',
+  },
 ] as const
 
 for (const c of rules) {
   t.test(`rules for ${c.who}`, async (t) => {
     const [entry] = entriesOf({ rules: [{ ...RULE, ...c.rule }] })
     t.equal(entry && evaluateGate(entry, SHOP).matches, c.matches)
+    t.equal(entry && evaluateGate(entry, SHOP).steps[0]?.holds, c.matches)
+  })
+}
+
+t.test('an entry without rules asks for nothing', async (t) => {
+  t.strictSame(takersOf(entriesOf({ rules: undefined }), SHOP), [])
+})
+
+t.test('takers come by the name of their configuration, then as listed', async (t) => {
+  const entry = (name: string) => ({ name, rules: [RULE] })
+  const listed = [
+    { metadata: { name: 'b' }, webhooks: [entry('b2'), entry('b1')] },
+    { metadata: { name: 'a' }, webhooks: [entry('a1')] },
+    { metadata: { name: 'c' } },
+  ].flatMap((configuration) => listEntries(configuration))
+  t.strictSame(takersOf(readable(listed), SHOP).map(printEntry), ['a/a1', 'b/b2', 'b/b1'])
+})
+
+t.test(
+  'an entry tells what each side lacks, as kubectl writes it, and what else is asked',
+  async (t) => {
+    const [entry] = entriesOf({
+      namespaceSelector: { matchLabels: { team: 'b' } },
+      objectSelector: {
+        matchLabels: { a: '1' },
+        matchExpressions: [
+          { key: 'b', operator: 'NotIn', values: ['x', 'y'] },
+          { key: 'c', operator: 'Exists' },
+          { key: 'd', operator: 'DoesNotExist' },
+        ],
+      },
+      matchConditions: [{ name: 'only-on-mondays', expression: 'x' }],
+    })
+    if (entry === undefined) throw new Error('no entry')
+    const facts = { ...SHOP, namespaceLabels: { team: 'a' }, podLabels: { b: 'x', d: '' } }
+    const found = evaluateGate(entry, facts)
+    t.strictSame(
+      unmetSteps(found).map(({ about, requirement }) => [
+        about,
+        requirement && printRequirement(requirement),
+      ]),
+      [
+        ['namespace', 'team in (b)'],
+        ['pod', 'a in (1)'],
+        ['pod', 'b notin (x,y)'],
+        ['pod', 'c'],
+        ['pod', '!d'],
+      ],
+    )
+    t.match(found, { matches: 'no', steps: { 6: { about: 'condition', holds: 'unknown' } } })
+  },
+)
+
+t.test('the labels meet a selector exactly when they leave nothing unmet', async (t) => {
+  const key = fc.constantFrom('a', 'b')
+  const operator = fc.constantFrom('Exists', 'DoesNotExist')
+  const conditions = fc.array(fc.record({ key, operator }))
+  const anyLabels = fc.dictionary(key, fc.constantFrom('', 'x', 'y'))
+  fc.assert(
+    fc.property(conditions, anyLabels, (matchExpressions, podLabels) => {
+      const [entry] = entriesOf({ objectSelector: { matchExpressions } })
+      if (entry === undefined) throw new Error('no entry')
+      const found = evaluateGate(entry, { ...SHOP, podLabels })
+      const isTaken = selects(entry.objectSelector, podLabels)
+      t.equal(isTaken, unmetSteps(found).length === 0)
+      t.equal(isTaken, found.matches === 'yes')
+    }),
+  )
+})
+
+const REVISION = 'istio.io/rev'
+
+/** Istio's matrix, as its documentation on revisions and on automatic injection tells it. */
+const usual = [
+  { who: 'nobody who asks', namespace: {}, pod: {}, want: [] },
+  {
+    who: 'a namespace that is enabled',
+    namespace: { 'istio-injection': 'enabled' },
+    pod: {},
+    want: ['namespace'],
+  },
+  {
+    who: 'a pod that says no there',
+    namespace: { 'istio-injection': 'enabled' },
+    pod: { 'sidecar.istio.io/inject': 'false' },
+    want: [],
+  },
+  {
+    who: 'a pod that says yes',
+    namespace: {},
+    pod: { 'sidecar.istio.io/inject': 'true' },
+    want: ['object'],
+  },
+  {
+    who: 'a namespace that names a revision',
+    namespace: { [REVISION]: 'canary' },
+    pod: {},
+    want: ['rev.namespace'],
+  },
+  {
+    who: 'a pod that names one',
+    namespace: {},
+    pod: { [REVISION]: 'canary' },
+    want: ['rev.object'],
+  },
+  { who: 'a text that is no revision', namespace: { [REVISION]: 'a b' }, pod: {}, want: [] },
+] as const
+
+for (const c of usual) {
+  t.test(`where no entry is known: ${c.who}`, async (t) => {
+    const facts = { ...SHOP, namespaceLabels: c.namespace, podLabels: c.pod }
+    t.strictSame(takersOf(usualEntries('', facts), facts).map(printEntry), c.want)
   })
 }
 

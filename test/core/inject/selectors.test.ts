@@ -1,12 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
 import {
-  explainEntries,
-  matchEntries,
   printRequirement,
   readSelector,
   selects,
-  unmet,
   type Selector,
 } from '../../../core/inject/selectors.ts'
 import type { StringMap } from '../../../core/k8s.ts'
@@ -193,105 +190,7 @@ t.test('requirements are printed as kubectl writes them', async (t) => {
     ],
   })
   t.strictSame(read.map(printRequirement), ['a in (1)', 'b notin (x,y)', 'c', '!d'])
-  t.strictSame(unmet(read, { b: 'x', d: '' }).map(printRequirement), [
-    'a in (1)',
-    'b notin (x,y)',
-    'c',
-    '!d',
-  ])
 })
-
-const rules = [
-  { operations: ['CREATE'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods'] },
-]
-const labels = { namespaceLabels: { team: 'a' }, podLabels: { app: 'web' } }
-
-t.test('entries are called by the name of their configuration, then as listed', async (t) => {
-  const entry = (name: string) => ({ name, rules })
-  const configurations = [
-    { metadata: { name: 'b' }, webhooks: [entry('b2'), entry('b1')] },
-    { metadata: { name: 'a' }, webhooks: [entry('a1')] },
-    { metadata: { name: 'c' } },
-  ]
-  t.strictSame(
-    matchEntries(configurations, labels).map(({ name }) => name),
-    ['a1', 'b2', 'b1'],
-  )
-})
-
-const entries = [
-  { what: 'any pod', entry: { rules }, matches: true },
-  { what: 'nothing without rules', entry: {}, matches: false },
-  { what: 'wildcards', entry: { rules: [star('*', '*', '*', '*/*')] }, matches: true },
-  {
-    what: 'pods with subresources',
-    entry: { rules: [star('CREATE', '', 'v1', 'pods/*')] },
-    matches: true,
-  },
-  {
-    what: 'a subresource only',
-    entry: { rules: [star('CREATE', '', 'v1', 'pods/exec')] },
-    matches: false,
-  },
-  { what: 'updates', entry: { rules: [star('UPDATE', '', 'v1', 'pods')] }, matches: false },
-  {
-    what: 'another group',
-    entry: { rules: [star('CREATE', 'apps', 'v1', 'pods')] },
-    matches: false,
-  },
-  { what: 'another version', entry: { rules: [star('CREATE', '', 'v2', 'pods')] }, matches: false },
-  {
-    what: 'what belongs to no namespace',
-    entry: { rules: [{ ...star('*', '*', '*', '*'), scope: 'Cluster' }] },
-    matches: false,
-  },
-]
-
-function star(operation: string, group: string, version: string, resource: string) {
-  return {
-    operations: [operation],
-    apiGroups: [group],
-    apiVersions: [version],
-    resources: [resource],
-  }
-}
-
-for (const c of entries) {
-  t.test(`an entry that asks for ${c.what}`, async (t) => {
-    const [found] = explainEntries([{ webhooks: [{ name: 'w', ...c.entry }] }], labels)
-    t.equal(found?.matches, c.matches)
-    t.equal(found?.asksForPods, c.matches)
-  })
-}
-
-t.test(
-  'an entry tells what each side lacks, what cannot be read and what else is asked',
-  async (t) => {
-    const entry = {
-      name: 'w',
-      rules,
-      namespaceSelector: { matchLabels: { team: 'b' } },
-      objectSelector: expression('app', 'DoesNotExist'),
-      matchConditions: [{ name: 'only-on-mondays' }],
-    }
-    const broken = { ...entry, namespaceSelector: expression('a', 'Near') }
-    const [lacking, unreadable] = explainEntries([{ webhooks: [entry, broken] }], labels)
-    t.match(lacking, {
-      configuration: '',
-      entry,
-      matches: false,
-      namespaceUnmet: [{ key: 'team', operator: 'In', values: ['b'] }],
-      podUnmet: [{ key: 'app', operator: 'DoesNotExist', values: [] }],
-      problems: [],
-      conditions: ['only-on-mondays'],
-    })
-    t.match(unreadable, {
-      matches: false,
-      namespaceUnmet: [],
-      problems: [{ path: 'w.namespaceSelector.matchExpressions[0].operator' }],
-    })
-  },
-)
 
 const key = fc.constantFrom('a', 'b')
 const value = fc.constantFrom('', 'x', 'y')
@@ -305,17 +204,6 @@ t.test('In and NotIn, Exists and DoesNotExist part the world', async (t) => {
       }
       t.not(takes('In', ...values), takes('NotIn', ...values))
       t.not(takes('Exists'), takes('DoesNotExist'))
-    }),
-  )
-})
-
-t.test('the labels meet a selector exactly when they leave nothing unmet', async (t) => {
-  const operator = fc.constantFrom('Exists', 'DoesNotExist')
-  const conditions = fc.array(fc.record({ key, operator }))
-  fc.assert(
-    fc.property(conditions, anyLabels, (matchExpressions, labels) => {
-      const read = selector({ matchExpressions })
-      t.equal(selects(read, labels), unmet(read, labels).length === 0)
     }),
   )
 })
