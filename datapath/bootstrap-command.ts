@@ -1,5 +1,6 @@
 /** The subcommand `bootstrap`: flags in, Envoy's configuration out. */
 import { Command, Option } from 'commander'
+import { flag } from '../kube-inject/flags.ts'
 
 /** The flags as commander hands them over. */
 export type BootstrapFlags = {
@@ -41,7 +42,7 @@ export function bootstrapCommand(): Command {
         'TPROXY',
       ]),
     )
-    .option('--meshConfigFile <file>', 'mesh configuration, over the built-in defaults')
+    .addOption(flag('meshConfigFile'))
     .option(
       '--xds [address]',
       'take listeners and clusters from istiod: through the agent, by its socket, or at host:port',

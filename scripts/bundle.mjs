@@ -38,6 +38,7 @@ export async function bundle(root, entry, outfile, lazy = [], outside = {}) {
           })
         },
       },
+      COMMANDER_ALONE,
     ],
   })
   for (const name of lazy) {
@@ -45,6 +46,21 @@ export async function bundle(root, entry, outfile, lazy = [], outside = {}) {
     const stdin = { contents, resolveDir: root }
     await build({ ...common, stdin, outfile: join(dirname(resolve(root, outfile)), beside[name]) })
   }
+}
+
+/** Commander loads what starts programs for subcommands that are programs of their own. We have none: it is loaded if asked for. */
+const COMMANDER_ALONE = {
+  name: 'commander-alone',
+  setup({ onResolve, onLoad }) {
+    const namespace = 'when-asked-for'
+    onResolve({ filter: /^node:child_process$/ }, ({ path, importer }) => {
+      return /[/\\]commander[/\\]/.test(importer) ? { path, namespace } : undefined
+    })
+    onLoad({ filter: /./, namespace }, ({ path }) => {
+      const name = JSON.stringify(path)
+      return { contents: `module.exports = { get spawn() { return require(${name}).spawn } }` }
+    })
+  },
 }
 
 /** What the program that injects manifests imports from beside it. */
