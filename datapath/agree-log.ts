@@ -1,3 +1,4 @@
+import { BLACK_HOLE } from '../core/bootstrap/clusters.ts'
 import type { Endpoint } from '../core/rules/trace.ts'
 import type { AccessLine } from './access-line.ts'
 import type { LogLine } from './access-tail.ts'
@@ -38,8 +39,13 @@ export function compareLog(
   })
 }
 
-/** Connections at the end of a circle whose requests Envoy may leave unlogged: by then it is out of files. */
+/** Connections at the end of a circle that were hung up before Envoy served them: it logs none, or no request. */
 const UNSERVED = 1
+
+/** By then the kernel has forgotten where a connection was meant for: it seems to be one to the capture port itself. */
+function isForgotten({ upstreamCluster, path }: AccessLine): boolean {
+  return upstreamCluster === BLACK_HOLE && path === '-'
+}
 
 /**
  * What gives out in the end cannot be told, so the status is not judged. But every round is a connection that Envoy
@@ -48,10 +54,12 @@ const UNSERVED = 1
 function compareCircle(
   journey: Journey,
   answer: Answer,
-  lines: readonly AccessLine[],
+  all: readonly AccessLine[],
   rounds: number,
 ): readonly string[] {
   const { logged } = journey
+  const lines = all.filter((line) => !isForgotten(line))
+  const hungUp = all.length - lines.length
   const byCaller = new Map(lines.map((line) => [line.downstreamRemoteAddress, line]))
   const chain: AccessLine[] = []
   let caller: string | undefined = text(answer)
@@ -64,6 +72,9 @@ function compareCircle(
   }
   const connected = chain.filter(({ upstreamLocalAddress }) => upstreamLocalAddress !== '-')
   return [
+    ...(hungUp <= Math.max(0, rounds - connected.length)
+      ? []
+      : [`access log: ${hungUp} connections more than were captured again were hung up`]),
     ...(chain.length === lines.length
       ? []
       : [`access log: ${lines.length} lines, of which one after the other ${chain.length} are`]),

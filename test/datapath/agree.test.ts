@@ -47,6 +47,8 @@ function journeyOf(uid: number, mesh = LOGGING): Journey {
 const TEXT =
   `[2026-11-21T06:45:13.511Z] "GET /a HTTP/1.1" 200 - via_upstream - "-" 0 186 1 0 "-" "-" "id-1" "${SERVER}" ` +
   `"${SERVER}:80" PassthroughCluster ${POD}:50002 ${SERVER}:80 ${POD}:50001 - allow_any`
+/** As Envoy logs a connection that its caller closed before it was served. */
+const HUNG_UP = `[2026-11-21T10:46:52.451Z] "- - -" 0 UH - - "-" 0 0 100 - "-" "-" "-" "-" "-" BlackHoleCluster - 127.0.0.1:15001 ${POD}:39988 - -`
 const format: AccessLog['format'] = { encoding: 'TEXT', text: DEFAULT_TEXT_FORMAT }
 const said = (text: string) => ({ text, said: readAccessLine(format, text) })
 
@@ -160,6 +162,19 @@ t.test('a circle', async (t) => {
       [/OUTPUT 1: .* 5 packets, .* 4$/, /ISTIO-OUTPUT 2: .* 5 .* 4$/],
     ],
     ['the last one unserved', [4, 0, 4, 4, 0], chain.slice(0, 2), []],
+    ['the last one hung up', [4, 0, 4, 4, 0], [...chain.slice(0, 2), HUNG_UP], []],
+    [
+      'one too many hung up',
+      [4, 0, 4, 4, 0],
+      [...chain, HUNG_UP],
+      [/^access log: 1 connections more/],
+    ],
+    [
+      'two hung up',
+      [4, 0, 4, 4, 0],
+      [...chain.slice(0, 2), HUNG_UP, HUNG_UP],
+      [/^access log: 2 connections more/],
+    ],
     ['lines are missing', [4, 0, 4, 4, 0], chain.slice(0, 1), [/^access log: 3 connections .* 1/]],
     [
       'a line in the middle is missing',
