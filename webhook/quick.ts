@@ -26,9 +26,6 @@ export type QuickDeps<Config> = {
 /** A stencil costs as much as ten answers, but no more than a tenth of the time goes into cutting. */
 const REST = 9
 
-/** Paths that have stencils of their own: one for each cluster that is served, and few clusters share a webhook. */
-const MOST_PATHS = 16
-
 /** Makes a quick way beside a long one. It closes for good when the two disagree, or when it fails. */
 export function makeQuick<Config>(deps: QuickDeps<Config>): Answering<Config> {
   const { answer, rulesOf, later = setImmediate, rest = REST } = deps
@@ -41,6 +38,9 @@ export function makeQuick<Config>(deps: QuickDeps<Config>): Answering<Config> {
     if (isOpen) deps.closed(why)
     isOpen = false
   }
+  const disagreed = (): void => {
+    close('a stencil gave another answer than an injection')
+  }
   const guarded = <T>(job: () => T): T | undefined => {
     if (!isOpen) return undefined
     try {
@@ -50,18 +50,13 @@ export function makeQuick<Config>(deps: QuickDeps<Config>): Answering<Config> {
       return undefined
     }
   }
-  const stencilsFor = (path: string, snapshot: Snapshot<Config>): Stencils | undefined => {
+  const stencilsUnder = (snapshot: Snapshot<Config>): Stencils | undefined => {
     if (shelf?.snapshot !== snapshot) {
-      shelf = { snapshot, rules: rulesUnder(snapshot, rulesOf), byPath: new Map() }
+      const rules = rulesUnder(snapshot, rulesOf)
+      const stencils = rules && makeStencils(rules, disagreed)
+      shelf = { snapshot, stencils }
     }
-    const { rules, byPath } = shelf
-    const old = byPath.get(path)
-    if (old !== undefined || rules === undefined || byPath.size >= MOST_PATHS) return old
-    const stencils = makeStencils(rules, () => {
-      close('a stencil gave another answer than an injection')
-    })
-    byPath.set(path, stencils)
-    return stencils
+    return shelf.stencils
   }
   /** Between two steps others come first, as between two requests. */
   const inSteps = (steps: Iterator<undefined>, spent: number): void => {
@@ -76,8 +71,8 @@ export function makeQuick<Config>(deps: QuickDeps<Config>): Answering<Config> {
   }
   return (body, path, snapshot) => {
     const work: Work = (asked) => apart(answer(asked, path, snapshot))
-    const stencils = guarded(() => stencilsFor(path, snapshot))
-    const texts = stencils && guarded(() => stencils.texts(body, work))
+    const stencils = guarded(() => stencilsUnder(snapshot))
+    const texts = stencils && guarded(() => stencils.texts(path, body, work))
     if (texts !== undefined) {
       deps.answered()
       return together(texts)
@@ -86,7 +81,7 @@ export function makeQuick<Config>(deps: QuickDeps<Config>): Answering<Config> {
     const worked = stencils !== undefined && performance.now() >= freeAt ? apart(whole) : undefined
     if (stencils !== undefined && worked !== undefined) {
       freeAt = Infinity
-      inSteps(stencils.learn(body, worked, work), 0)
+      inSteps(stencils.learn(path, body, worked, work), 0)
     }
     return whole
   }
@@ -95,8 +90,7 @@ export function makeQuick<Config>(deps: QuickDeps<Config>): Answering<Config> {
 /** Stencils are of one snapshot: what is known of the cluster, too, is the same for all of them. */
 type Shelf<Config> = {
   readonly snapshot: Snapshot<Config>
-  readonly rules: Rules | undefined
-  readonly byPath: Map<string, Stencils>
+  readonly stencils: Stencils | undefined
 }
 
 /** A namespace of which something is known is asked about by its name. */
@@ -115,7 +109,7 @@ function rulesUnder<Config>(
   }
 }
 
-/** Stands before the patch in an answer, and no text of a user's before it. */
+/** Stands before the patch in an answer; in texts of a user's before it quotes are escaped. */
 const PATCH = ',"patch":"'
 
 /** The texts of an answer that injects and needs nothing but to be sent; undefined for another one. */

@@ -3,7 +3,7 @@ import { GRAMMARS, type Rules } from './holes.ts'
 import { endOfText, isFreeNamespace, ownerIn, type Hole, type Parts } from './scan.ts'
 
 /** A prefix tree of bodies. */
-export type Tree<Leaf> = { readonly root: Node<Leaf>; leaves: number }
+export type Tree<Leaf> = { readonly root: Node<Leaf> }
 
 /** What a body's shape leads to, and what stands in its holes. */
 export type Found<Leaf> = { readonly leaf: Leaf; readonly values: readonly string[] }
@@ -20,7 +20,7 @@ type Node<Leaf> = {
 }
 
 export function emptyTree<Leaf>(): Tree<Leaf> {
-  return { root: nodeOf(''), leaves: 0 }
+  return { root: nodeOf('') }
 }
 
 /** Finds a body of a shape that was planted. */
@@ -54,8 +54,8 @@ export function find<Leaf>(
 }
 
 /** Plants a shape. Throws where two kinds of holes follow the same text, which `scan` does not give. */
-export function plant<Leaf>(tree: Tree<Leaf>, { literals, holes }: Parts, leaf: Leaf): void {
-  let node = tree.root
+export function plant<Leaf>({ root }: Tree<Leaf>, { literals, holes }: Parts, leaf: Leaf): void {
+  let node = root
   for (const [index, literal] of literals.entries()) {
     node = descend(node, literal)
     const is = holes[index]
@@ -64,7 +64,6 @@ export function plant<Leaf>(tree: Tree<Leaf>, { literals, holes }: Parts, leaf: 
     if (!isSameHole(node.hole.is, is)) throw new Error('two kinds of holes at one place')
     node = node.hole.node
   }
-  if (node.leaf === undefined) tree.leaves += 1
   node.leaf = leaf
 }
 

@@ -11,6 +11,8 @@ import { configOf } from '../../support/config.ts'
 import { pods } from '../../support/pods.ts'
 import { bodyOf, ordinary } from './bodies.ts'
 
+const PATH = '/inject'
+
 const rules = builtInRules()
 
 function builtInRules(): Rules {
@@ -93,8 +95,8 @@ t.test('what is no text of the shape is not found', async (t) => {
 })
 
 /** Learns a body to the end. */
-function learn(stencils: Stencils, body: string, work: Work): void {
-  const steps = [...stencils.learn(body, work(body) ?? [], work)].length
+function learn(stencils: Stencils, body: string, work: Work, path = PATH): void {
+  const steps = [...stencils.learn(path, body, work(body) ?? [], work)].length
   if (steps > 8) throw new Error(`${steps} steps, want one for each turn of the extremes`)
 }
 
@@ -181,10 +183,14 @@ t.test('what copies gets a stencil', async (t) => {
     const body = bodyOf(ordinary())
     let disagreements = 0
     const stencils = makeStencils(rules, () => (disagreements += 1))
-    t.equal(stencils.texts(body, work), undefined, `${what}: not before it was cut`)
+    t.equal(stencils.texts(PATH, body, work), undefined, `${what}: not before it was cut`)
     learn(stencils, body, work)
-    t.strictSame(stencils.texts(body, work), work(body), `${what}: the one that was met`)
-    t.strictSame(stencils.texts(another(body), work), work(another(body)), `${what}: another one`)
+    t.strictSame(stencils.texts(PATH, body, work), work(body), `${what}: the one that was met`)
+    t.strictSame(
+      stencils.texts(PATH, another(body), work),
+      work(another(body)),
+      `${what}: another one`,
+    )
     t.equal(disagreements, 0)
   }
 })
@@ -231,8 +237,8 @@ t.test('what looks into a hole gets none', async (t) => {
     const body = bodyOf(ordinary())
     const stencils = makeStencils(rules, () => t.fail('nothing is compared'))
     learn(stencils, body, work)
-    t.equal(stencils.texts(body, work), undefined, what)
-    t.equal(stencils.texts(another(body), work), undefined, what)
+    t.equal(stencils.texts(PATH, body, work), undefined, what)
+    t.equal(stencils.texts(PATH, another(body), work), undefined, what)
   }
 })
 
@@ -246,13 +252,13 @@ t.test(
       let disagreements = 0
       const stencils = makeStencils(rules, () => (disagreements += 1))
       learn(stencils, body, work)
-      for (let answer = 0; answer < answers; answer++) stencils.texts(body, work)
+      for (let answer = 0; answer < answers; answer++) stencils.texts(PATH, body, work)
       t.equal(disagreements, 0)
       kind = 'new'
       let more = 0
       while (disagreements === 0 && more < 1000) {
         more += 1
-        stencils.texts(body, work)
+        stencils.texts(PATH, body, work)
       }
       t.equal(more, answers === 1 ? 256 : 1, `after ${answers} answers`)
     }
@@ -264,7 +270,7 @@ t.test('bounds', async (t) => {
   const stencils = makeStencils(rules, () => undefined)
   const shape = (number: number, size = 0): string =>
     bodyOf(ordinary({ mountPath: `/data${number}/${'x'.repeat(size)}` }))
-  const isKnown = (body: string): boolean => stencils.texts(body, work) !== undefined
+  const isKnown = (body: string): boolean => stencils.texts(PATH, body, work) !== undefined
   learn(stencils, shape(0, 70_000), work)
   t.notOk(isKnown(shape(0, 70_000)), 'a body that is too long')
   for (let number = 1; number <= 1000; number++) learn(stencils, shape(number), work)
@@ -272,6 +278,25 @@ t.test('bounds', async (t) => {
   learn(stencils, shape(1001), work)
   t.ok(isKnown(shape(1001)), 'one more is kept')
   t.notOk(isKnown(shape(1)), 'and the others make room')
-  for (let number = 2000; number < 2160; number++) learn(stencils, shape(number, 60_000), work)
+  for (let number = 2000; number < 2300; number++) learn(stencils, shape(number, 60_000), work)
   t.notOk(isKnown(shape(1001)), 'so they do for long ones')
+})
+
+t.test('the bounds are those of all paths together', async (t) => {
+  const work: Work = (body) => [String(body.length > 0)]
+  const body = bodyOf(ordinary())
+  for (const [what, count, path] of [
+    ['a thousand paths', 1000, (number: number) => `/inject/cluster/${number}`],
+    ['long ones', 500, (number: number) => `/inject/cluster/${number}${'x'.repeat(40_000)}`],
+  ] as const) {
+    const stencils = makeStencils(rules, () => undefined)
+    const isKnown = (number: number): boolean =>
+      stencils.texts(path(number), body, work) !== undefined
+    learn(stencils, body, work, path(0))
+    t.ok(isKnown(0), what)
+    t.notOk(isKnown(1), 'each has its own')
+    for (let number = 1; number <= count; number++) learn(stencils, body, work, path(number))
+    t.ok(isKnown(count), 'the newest is kept')
+    t.notOk(isKnown(0), 'and the oldest is forgotten')
+  }
 })
