@@ -123,7 +123,7 @@ export const METRICS = {
   stencilsClosed: {
     type: 'gauge',
     name: 'sidecar_injector_stencils_closed',
-    help: '1 after a stencil gave another answer than an injection: none is used any more.',
+    help: '1 after a stencil failed, or gave another answer than an injection: none is used any more.',
   },
   inFlight: {
     type: 'gauge',

@@ -6,11 +6,11 @@ import { judgeGates } from '../../core/gates/judge.ts'
 import { readWebhooks } from '../../core/gates/read-webhooks.ts'
 import { mapAt } from '../../cluster/members.ts'
 import { isObject } from '../../core/json.ts'
-import { helm } from '../e2e/chart.ts'
+import { runLine } from '../e2e/chart.ts'
 import { startControlPlane, toolsUnavailable, type ControlPlane } from '../e2e/control-plane.ts'
 import { createNamespace, listAt } from '../e2e/objects.ts'
 import { need } from '../require.ts'
-import { blocksOf, wordsOf } from './page.ts'
+import { blocksOf } from './page.ts'
 
 const root = join(import.meta.dirname, '../..')
 const TOOLS = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl', 'helm']
@@ -40,7 +40,7 @@ t.test('the page', need(toolsUnavailable(TOOLS)), async (t) => {
   }
   for (const [index, { line, text }] of blocks.entries()) {
     for (const command of text.trimEnd().split('\n')) {
-      const { exitCode, stderr } = await run(controlPlane, command)
+      const { exitCode, stderr } = await runLine(controlPlane, command)
       t.equal(exitCode, 0, `${line}: ${command}: ${stderr}`)
     }
     t.strictSame(await takers(controlPlane), wanted[index], `line ${line}`)
@@ -48,14 +48,6 @@ t.test('the page', need(toolsUnavailable(TOOLS)), async (t) => {
 })
 
 const NAMESPACES = ['shop', 'pay', 'enabled']
-
-async function run(controlPlane: ControlPlane, command: string) {
-  const [program, ...args] = wordsOf(command)
-  const absolute = args.map((word) => (word.startsWith('deploy/') ? join(root, word) : word))
-  return program === 'helm'
-    ? helm([...absolute, '--kubeconfig', controlPlane.kubeconfigPath])
-    : controlPlane.kubectl(absolute)
-}
 
 /** The revision of the only entry that takes a pod, by the selectors that the API server has. */
 async function takers({ request }: ControlPlane): Promise<readonly string[]> {

@@ -3,6 +3,8 @@ import { execa } from 'execa'
 import { join } from 'node:path'
 import { isObject, type JsonObject } from '../../core/json.ts'
 import { parseDocuments } from '../../core/yaml.ts'
+import { wordsOf } from '../docs/page.ts'
+import type { ControlPlane } from './control-plane.ts'
 import { deploy } from './manifests.ts'
 
 /** The folder of the chart. */
@@ -25,6 +27,15 @@ export async function helm(
     env: { HOME: '/nonexistent', HELM_CACHE_HOME: '/nonexistent' },
   })
   return { exitCode, stdout, stderr }
+}
+
+/** Runs a line of a guide, helm or kubectl, on this cluster; paths below deploy/ are those of the project. */
+export async function runLine(controlPlane: ControlPlane, line: string) {
+  const [program, ...args] = wordsOf(line)
+  const here = args.map((word) => (word.startsWith('deploy/') ? join(deploy, '..', word) : word))
+  return program === 'helm'
+    ? helm([...here, '--kubeconfig', controlPlane.kubeconfigPath])
+    : controlPlane.kubectl(here)
 }
 
 /** Renders a release `injector` with `--set` settings; throws what helm complains about. */

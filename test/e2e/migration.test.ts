@@ -13,7 +13,7 @@ import { report, type Report } from '../../status/status.ts'
 import { blocksOf, wordsOf } from '../docs/page.ts'
 import { need } from '../require.ts'
 import { writeAccount } from './account.ts'
-import { chart, helm, renderChart } from './chart.ts'
+import { chart, helm, renderChart, runLine } from './chart.ts'
 import { startControlPlane, toolsUnavailable, type ControlPlane } from './control-plane.ts'
 import { argsHere, deploymentOf, redirect, untilPods } from './deployed.ts'
 import { startFleet, type Fleet } from './fleet.ts'
@@ -96,7 +96,7 @@ t.test('migrating, and back', need(toolsUnavailable(TOOLS)), async (t) => {
     await t.test(command, async (t) => {
       const { exitCode, stderr } = command.includes('operatorManageWebhooks')
         ? await stand.run(command)
-        : await run(controlPlane, command)
+        : await runLine(controlPlane, command)
       t.equal(exitCode, 0, stderr)
       if (/^helm (install|upgrade) injector /.test(command)) {
         const objects = await renderChart(settingsOf(command))
@@ -127,14 +127,6 @@ function commandsOf(page: string): readonly string[] {
     .filter(({ info }) => info === 'sh' || info === "sh with istiod's chart")
     .flatMap(({ text }) => text.trim().split('\n'))
     .map((line) => line.trim())
-}
-
-async function run(controlPlane: ControlPlane, command: string) {
-  const [program, ...args] = wordsOf(command)
-  const absolute = args.map((word) => (word.startsWith('deploy/') ? join(root, word) : word))
-  return program === 'helm'
-    ? helm([...absolute, '--kubeconfig', controlPlane.kubeconfigPath])
-    : controlPlane.kubectl(absolute)
 }
 
 /** The account of what `helm test` runs, with the rights that the chart gives it. */
