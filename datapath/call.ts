@@ -38,17 +38,19 @@ export type Answer = {
 /** How long a caller waits for an answer unless it is told otherwise, milliseconds. */
 const PATIENCE = 5000
 
-/** Makes one call as somebody of a place. */
-export type MakeCall = (place: Place, who: Who, call: Call) => Promise<Answer>
+/** Makes one call as somebody of a place, from a port of the caller's. */
+export type MakeCall = (place: Place, who: Who, from: number, call: Call) => Promise<Answer>
 
 /** Who calls in a lab. Each caller is one process, which stays for the next call. */
 export function makeCaller(lab: Lab): MakeCall {
   const callers = new Map<string, Talker>()
-  return async (place, who, call) => {
+  return async (place, who, from, call) => {
     const key = JSON.stringify([place, who])
     const caller = callers.get(key) ?? lab.talk(place, who, process.execPath, ['-e', CALLER])
     callers.set(key, caller)
-    const line = await caller.ask(JSON.stringify({ milliseconds: PATIENCE, path: '/', ...call }))
+    const line = await caller.ask(
+      JSON.stringify({ milliseconds: PATIENCE, path: '/', ...call, from }),
+    )
     const json = ok(readYaml('answer', line))
     if (!isObject(json)) throw new Error(`an answer that is no object: ${line}`)
     return readAnswer(json)

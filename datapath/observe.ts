@@ -35,10 +35,18 @@ export type Observed = {
 const CALM = 40
 const LONG_CALM = 500
 
+/**
+ * Callers connect from here on, below the ports that a kernel gives out (`ip_local_port_range`): every request from
+ * another. A redirected connection has the capture port as its other end, wherever it was meant for; so where a port
+ * is used for a second destination, the kernel shows the proxy another one than the caller has.
+ */
+export const FIRST_PORT = 20_000
+
 /** Another program than the lab's caller, which speaks HTTP: it makes the request and tells the answer. */
 export type Maker = {
   readonly protocol: 'http' | 'tcp' | 'udp'
-  readonly make: () => Promise<Answer>
+  /** `from` is the port that it has to connect from, see {@link FIRST_PORT}. */
+  readonly make: (from: number) => Promise<Answer>
 }
 
 /** Makes a request, or lets it be made, and looks at it. */
@@ -49,6 +57,7 @@ export function makeObserver({ lab, readRules, running }: Watched): Observe {
   const makeCall = makeCaller(lab)
   const readLog = followLog(running)
   const { proxy, services, probed, user: proxyUser } = running
+  let nextPort = FIRST_PORT
   return async ({ caller, call }, maker) => {
     const family: Family = call.to.includes(':') ? 'v6' : 'v4'
     const before = await readRules(family)
@@ -63,7 +72,8 @@ export function makeObserver({ lab, readRules, running }: Watched): Observe {
     }
     const expected = predict(world, caller, asked)
     const who = caller.place === 'client' ? ROOT : caller.who
-    const answer = await (maker?.make() ?? makeCall(caller.place, who, { ...call, path }))
+    const from = nextPort++
+    const answer = await (maker?.make(from) ?? makeCall(caller.place, who, from, { ...call, path }))
     const lines = await readLog(
       expected.isLogOn ? expected.logged.length : 0,
       expected.circle === undefined ? CALM : LONG_CALM,

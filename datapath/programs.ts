@@ -25,10 +25,10 @@ for (const port of ports.split(',').map(Number)) {
 export const CALLER = `
 const http = require('node:http')
 const plain = (address) => (address || '').replace(/^::ffff:/, '')
-const call = ({ to, port, path, headers, milliseconds }) => new Promise((resolve) => {
+const call = ({ to, port, from, path, headers, milliseconds }) => new Promise((resolve) => {
   let own = {}
   const end = (value) => resolve({ ...own, ...value })
-  const request = http.request({ host: to, port, path, headers: { connection: 'close', ...headers }, agent: false, timeout: milliseconds }, (response) => {
+  const request = http.request({ host: to, port, localPort: from, path, headers: { connection: 'close', ...headers }, agent: false, timeout: milliseconds }, (response) => {
     let body = ''
     response.setEncoding('utf8').on('data', (text) => { body += text }).on('end', () => end({ status: response.statusCode, body }))
   })

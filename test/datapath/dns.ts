@@ -22,22 +22,25 @@ export async function serveNames(
   await untilListening('dns', started, [port])
 }
 
-/** Looks a name up with one query; the answer's body is the address. */
+/** Looks a name up with one query from that port; the answer's body is the address. */
 export type LookUp = (
   by: Somebody,
   protocol: 'udp' | 'tcp',
   server: string,
+  from: number,
   name: string,
 ) => Promise<Answer>
 
 /** Looks names up in a lab; each who asks is one process, which stays for the next query. */
 export function makeResolver(lab: Lab): LookUp {
   const clients = new Map<string, Talker>()
-  return async ({ place, who }, protocol, to, name) => {
+  return async ({ place, who }, protocol, to, from, name) => {
     const key = JSON.stringify([place, who])
     const client = clients.get(key) ?? lab.talk(place, who, process.execPath, ['-e', CLIENT])
     clients.set(key, client)
-    const said = ok(readYaml('answer', await client.ask(JSON.stringify({ protocol, to, name }))))
+    const said = ok(
+      readYaml('answer', await client.ask(JSON.stringify({ protocol, to, from, name }))),
+    )
     if (!isObject(said)) throw new Error('an answer that is no object')
     const { port, found, failed } = said
     return {
@@ -81,8 +84,8 @@ const query = (name) => Buffer.concat([
   Buffer.from([0, 0, 1, 0, 1]),
 ])
 const found = (message) => (message[0] === 0 && message[1] === 7 ? { found: [...message.subarray(-4)].join('.') } : { failed: 'strange' })
-const tcp = ({ to, name }, end) => {
-  const socket = net.connect({ host: to, port: 53, timeout: 3000 })
+const tcp = ({ to, from, name }, end) => {
+  const socket = net.connect({ host: to, port: 53, localPort: from, timeout: 3000 })
   socket.on('connect', () => {
     const message = query(name), { localPort } = socket
     socket.write(Buffer.concat([Buffer.from([0, message.length]), message]))
@@ -93,13 +96,13 @@ const tcp = ({ to, name }, end) => {
   socket.on('timeout', () => { end({ failed: 'timeout' }); socket.destroy() })
   socket.on('error', (error) => end({ failed: error.code }))
 }
-const udp = ({ to, name }, end) => {
+const udp = ({ to, from, name }, end) => {
   const socket = dgram.createSocket(to.includes(':') ? 'udp6' : 'udp4')
   const leave = (value) => { clearTimeout(timer); end({ port: socket.address().port, ...value }); socket.close() }
   const timer = setTimeout(() => leave({ failed: 'timeout' }), 3000)
   socket.on('error', (error) => leave({ failed: error.code }))
   socket.on('message', (message) => leave(found(message)))
-  socket.connect(53, to, () => socket.send(query(name)))
+  socket.bind(from, () => socket.connect(53, to, () => socket.send(query(name))))
 }
 require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => {
   const asked = JSON.parse(line)

@@ -110,7 +110,10 @@ t.test('DNS is answered by the agent', need(datapathUnavailable()), async (t) =>
       const lookUp = makeResolver(lab)
       for (const { caller, protocol, to, by, found, through } of lookups) {
         const name = `${protocol} of uid ${caller.who.uid} to ${to}`
-        const maker = { protocol, make: () => lookUp(caller, protocol, to, WEB.v4) }
+        const maker = {
+          protocol,
+          make: (from: number) => lookUp(caller, protocol, to, from, WEB.v4),
+        }
         const { answer, journey } = await send(t, name, { caller, call: { to, port: 53 } }, maker)
         const clusters = journey.logged.map(({ cluster }) => cluster)
         t.strictSame({ found: answer.body, clusters }, { found, clusters: by }, name)
@@ -130,7 +133,7 @@ t.test('DNS is answered by the agent', need(datapathUnavailable()), async (t) =>
         t,
         'tcp of a client',
         { caller: client, call: { to: AT.v4.pod, port: 53 } },
-        { protocol: 'tcp', make: () => lookUp(stranger, 'tcp', AT.v4.pod, WEB.v4) },
+        { protocol: 'tcp', make: (from) => lookUp(stranger, 'tcp', AT.v4.pod, from, WEB.v4) },
       )
       t.equal(answer.body, VIP.v4)
       t.strictSame(

@@ -1,6 +1,8 @@
 /** What Envoy does by its own configuration: balancing over two endpoints, and the access log of the mesh. */
 import t, { type Test } from 'tap'
+import type { Answer } from '../../datapath/call.ts'
 import { AT } from '../../datapath/lab.ts'
+import { FIRST_PORT } from '../../datapath/observe.ts'
 import { need } from '../require.ts'
 import { app, client, serviceEntry } from './rows.ts'
 import { datapathUnavailable, initProgram, LOGGING, setUp, type Scenario } from './scenario.ts'
@@ -26,21 +28,23 @@ const objects = Object.values(POLICIES).flatMap((loadBalancer, index) => {
   ]
 })
 
-/** Sends `count` calls and gives who answered each to the service at that place of the list. */
+type HeadersOf = (call: number) => Readonly<Record<string, string>>
+
+/** Sends `count` calls to the service at that place of the list. */
 async function answers(
   t: Test,
   { send }: Scenario,
   index: number,
   count: number,
-  headersOf: (call: number) => Record<string, string> = () => ({}),
-): Promise<readonly string[]> {
-  const all: string[] = []
+  headersOf: HeadersOf = () => ({}),
+): Promise<readonly Answer[]> {
+  const all: Answer[] = []
   for (let call = 0; call < count; call++) {
     const headers = { host: `${hosts[index] ?? ''}:8080`, ...headersOf(call) }
     const to = `10.96.1.${index + 1}`
     const request = { caller: app, call: { to, port: 8080, headers } }
     const { answer } = await send(t, `${hosts[index] ?? ''}, call ${call}`, request)
-    all.push(answer.seen?.by ?? `${answer.status}`)
+    all.push(answer)
   }
   return all
 }
@@ -49,26 +53,38 @@ t.test('load balancing over two endpoints', need(datapathUnavailable()), async (
   const scenario = await setUp(t, await initProgram(t), { objects })
   const both = ['other', 'server']
   const differing = (list: readonly string[]): readonly string[] => [...new Set(list)].sort()
+  const ports: number[] = []
+  // Who answered each call.
+  const ask = async (...of: readonly [number, number, HeadersOf?]): Promise<readonly string[]> => {
+    const all = await answers(t, scenario, ...of)
+    ports.push(...all.map(({ port }) => port))
+    return all.map(({ seen, status }) => seen?.by ?? `${status}`)
+  }
 
-  const turns = await answers(t, scenario, 0, 8)
+  const turns = await ask(0, 8)
   t.strictSame(differing(turns), both, 'round robin takes both')
   t.ok(
     turns.every((one, index) => index === 0 || one !== turns[index - 1]),
     `and each in turn: ${turns.join(' ')}`,
   )
   // With no request under way both are equal: two are drawn, one of them taken. The chance to fail is 2^-23.
-  t.strictSame(differing(await answers(t, scenario, 1, 24)), both, 'least request takes both')
-  const drawn = await answers(t, scenario, 2, 24)
+  t.strictSame(differing(await ask(1, 24)), both, 'least request takes both')
+  const drawn = await ask(2, 24)
   t.strictSame(differing(drawn), both, 'random takes both')
   t.notOk(
     drawn.every((one, index) => index === 0 || one !== drawn[index - 1]),
     'and not in turn',
   )
-  const users = [...Array(12).keys()].map((user) => `user-${user}`)
-  const first = await answers(t, scenario, 3, 12, (call) => ({ 'x-user': users[call] ?? '' }))
-  const again = await answers(t, scenario, 3, 12, (call) => ({ 'x-user': users[call] ?? '' }))
+  const asUser: HeadersOf = (call) => ({ 'x-user': `user-${call}` })
+  const first = await ask(3, 12, asUser)
+  const again = await ask(3, 12, asUser)
   t.strictSame(first, again, 'consistent hash sends a user where it went before')
   t.strictSame(differing(first), both, 'and not all users to one endpoint')
+  t.equal(new Set(ports).size, ports.length, 'each from a port of its own')
+  t.notOk(
+    ports.some((port) => port < FIRST_PORT || port >= 32_768),
+    'none that the kernel gives to others',
+  )
 })
 
 /** What a mesh says of its log, and what one call to the pod must then leave in it. */
