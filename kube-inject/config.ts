@@ -43,14 +43,16 @@ export async function readConfig(
   return configOf(await readSources(flags, environment, texts))
 }
 
-/** Reads the configuration as `readConfig` does, and with it what is known of earlier ones. */
+/** Reads the configuration as `readConfig` does, and with it what is known of earlier ones; `textsBefore` as `texts`. */
 export async function readConfigs(
   flags: ConfigFlags & PreviousFlags,
   environment: Environment,
+  texts: ConfigTexts = {},
+  textsBefore: ConfigTexts = {},
 ): Promise<Configs> {
-  const sources = await readSources(flags, environment, {})
+  const sources = await readSources(flags, environment, texts)
   const today = configOf(sources)
-  const given = givenBefore(flags)
+  const given = givenBefore(flags, textsBefore)
   const before = given === undefined ? [] : [configOf({ ...sources, ...given })]
   let known: ReadonlyMap<string, InjectConfig> | undefined
   const earlier = (version: string): InjectConfig | undefined => {
@@ -61,9 +63,12 @@ export async function readConfigs(
   return { today, earlier }
 }
 
-function givenBefore(flags: PreviousFlags): Partial<ConfigSources> | undefined {
+function givenBefore(
+  flags: PreviousFlags,
+  textsBefore: ConfigTexts,
+): Partial<ConfigSources> | undefined {
   const { previousMesh: mesh, previousValues: values, previousInjectConfig: injectConfig } = flags
-  const texts = textsOf({ mesh, values, injectConfig })
+  const texts = { ...textsBefore, ...textsOf({ mesh, values, injectConfig }) }
   const { previousIstioVersion: istioVersion } = flags
   const given = { ...texts, ...(istioVersion === undefined ? {} : { istioVersion }) }
   return Object.keys(given).length === 0 ? undefined : given

@@ -3,14 +3,12 @@
  * injected and its results filled in. The configuration is in the functionConfig.
  * Source: KRM Functions Specification v1, as kustomize and kpt follow it.
  */
-import { injectPod } from '../core/inject/inject.ts'
-import { ISTIO_VERSIONS, type IstioVersion } from '../core/inject/values.ts'
 import { isArray, isObject, type Json, type JsonObject } from '../core/json.ts'
-import { formatProblem, Refusal, type Problem, type Read } from '../core/problem.ts'
+import { formatProblem, Refusal, type Problem } from '../core/problem.ts'
 import { parseDocuments, type YamlDocument } from '../core/yaml.ts'
 import { changeBetween, memberChange, placedChanges, SAME, type Change } from './change.ts'
-import { isNative, readConfig, type ConfigFlags, type ConfigTexts } from './config.ts'
-import { objectChange, type Setting } from './inject-document.ts'
+import { objectChange } from './inject-document.ts'
+import { readSetting } from './krm-setting.ts'
 import { changedText } from './manifest.ts'
 import { writeStdout } from './output.ts'
 import type { Notes } from './pod-change.ts'
@@ -30,15 +28,12 @@ export async function injectList(
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<{ readonly text: string; readonly problems: readonly Problem[] }> {
   const { document, list } = readList(text)
-  const { flags, texts, namespace } = readSettings(list)
-  const config = await readConfig(flags, environment, texts)
-  const setting: Setting = {
-    inject: (request) => injectPod(request, config),
-    nativeSidecars: isNative(environment),
-    ...(namespace === undefined ? {} : { namespace }),
-  }
+  const { setting, warnings } = await readSetting(list['functionConfig'], environment)
   const problems: Problem[] = []
-  const results: Json[] = isArray(list['results']) ? [...list['results']] : []
+  const results: Json[] = [
+    ...(isArray(list['results']) ? list['results'] : []),
+    ...warnings.map((message) => ({ message, severity: 'warning' })),
+  ]
   const changes = itemsOf(list).map((item): Change => {
     const notes: Notes = { where: 'items', objects: [], warnings: [], problems: [] }
     const change = objectChange(item, setting, notes)
@@ -70,53 +65,6 @@ function readList(text: string): { readonly document: YamlDocument; readonly lis
 
 function itemsOf(list: JsonObject): readonly Json[] {
   return isArray(list['items']) ? list['items'] : []
-}
-
-/** What the functionConfig may say in its `data`: texts of files, and the flags of kube-inject. */
-const KEYS = ['mesh', 'values', 'injectConfig', 'revision', 'namespace', 'istioVersion'] as const
-
-type Settings = {
-  readonly flags: ConfigFlags
-  readonly texts: ConfigTexts
-  readonly namespace: string | undefined
-}
-
-function readSettings(list: JsonObject): Settings {
-  const functionConfig = list['functionConfig']
-  const data = isObject(functionConfig) ? functionConfig['data'] : undefined
-  const said = isObject(data) ? data : {}
-  const problems: Problem[] = Object.entries(said).flatMap(([key, value]) => {
-    const path = `functionConfig: /data/${key}`
-    if (!KEYS.some((known) => known === key)) {
-      return [{ path, got: key, want: `one of ${KEYS.join(', ')}` }]
-    }
-    return typeof value === 'string' ? [] : [{ path, got: JSON.stringify(value), want: 'a text' }]
-  })
-  const at = (key: (typeof KEYS)[number]): string | undefined => {
-    const value = said[key]
-    return typeof value === 'string' ? value : undefined
-  }
-  const version = readVersion(at('istioVersion') ?? 'current')
-  if (!version.ok) problems.push(...version.problems)
-  if (problems.length > 0 || !version.ok) throw new Refusal(problems)
-  const text = (key: 'mesh' | 'values' | 'injectConfig'): ConfigTexts => {
-    const found = at(key)
-    return found === undefined
-      ? {}
-      : { [key]: { path: `functionConfig: /data/${key}`, text: found } }
-  }
-  return {
-    flags: { revision: at('revision') ?? '', istioVersion: version.value },
-    texts: { ...text('mesh'), ...text('values'), ...text('injectConfig') },
-    namespace: at('namespace'),
-  }
-}
-
-function readVersion(got: string): Read<IstioVersion> {
-  const value = ISTIO_VERSIONS.find((version) => version === got)
-  if (value !== undefined) return { ok: true, value }
-  const path = 'functionConfig: /data/istioVersion'
-  return { ok: false, problems: [{ path, got, want: `one of ${ISTIO_VERSIONS.join(', ')}` }] }
 }
 
 /** The results about one item: errors, else warnings, each with who it is about. */

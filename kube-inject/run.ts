@@ -1,18 +1,16 @@
-import type { InjectConfig } from '../core/inject/config.ts'
-import { injectPod } from '../core/inject/inject.ts'
 import { Refusal, visible, type Problem } from '../core/problem.ts'
 import { makeCheck } from './check.ts'
 import type { Flags } from './command.ts'
-import { isNative, readConfigs } from './config.ts'
-import type { Inject, Setting } from './inject-document.ts'
+import { readConfigs } from './config.ts'
+import type { Setting } from './inject-document.ts'
 import { folderOrFile } from './output.ts'
 import { makeProgress, type Progress } from './progress.ts'
 import type { Recorder } from './recorder.ts'
 import { makeReport } from './report.ts'
 import { injectSource } from './results.ts'
+import { settingOf } from './setting.ts'
 import { openSources, type Source } from './sources.ts'
 import { makeSpool, type Spool } from './spool.ts'
-import { WORKLOADS } from './workloads.ts'
 import { makeWriter } from './write-manifests.ts'
 
 /** The whole command: reads the configuration and the manifests, injects, writes at the very end. */
@@ -21,19 +19,13 @@ export async function kubeInject(flags: Flags): Promise<void> {
     // Names come from manifests; what they hold must not steer a terminal.
     process.stderr.write(`${visible(line)}\n`)
   }
-  const { today, earlier } = await readConfigs(flags, process.env)
-  today.warnings.forEach(warn)
-  const setting: Setting = {
-    inject: injectorOf(today),
-    previous: (version) => {
-      const config = earlier(version)
-      return config && injectorOf(config)
-    },
-    nativeSidecars: isNative(process.env),
-    workloads: [...flags.podTemplatePath, ...WORKLOADS],
+  const configs = await readConfigs(flags, process.env)
+  configs.today.warnings.forEach(warn)
+  const setting = settingOf(configs, process.env, {
+    workloads: flags.podTemplatePath,
     isWayBack: flags.uninject === true,
-    ...(flags.namespace === undefined ? {} : { namespace: flags.namespace }),
-  }
+    namespace: flags.namespace,
+  })
   const spool = makeSpool()
   try {
     const recorders = await recordersOf(flags, spool)
@@ -43,10 +35,6 @@ export async function kubeInject(flags: Flags): Promise<void> {
   } finally {
     spool.close()
   }
-}
-
-function injectorOf(config: InjectConfig): Inject {
-  return (request) => injectPod(request, config)
 }
 
 /**

@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { readYaml } from '../../core/yaml.ts'
 import { injectList } from '../../kube-inject/krm-function.ts'
+import { KEYS } from '../../kube-inject/krm-setting.ts'
 
 const list = (items: string, more = ''): string =>
   `apiVersion: config.kubernetes.io/v1\nkind: ResourceList\n${more}items:\n${items}`
@@ -41,6 +44,53 @@ t.test('the functionConfig is the configuration', async (t) => {
   t.notMatch(text, 'istio-ca-crl', 'the templates of 1.17 know no such volume')
 })
 
+/** A functionConfig with this `data`. */
+const config = (data: Readonly<Record<string, string>>): string =>
+  `functionConfig: ${JSON.stringify({ data })}\n`
+
+t.test('a hand-made change of the sidecar outlives another configuration', async (t) => {
+  const [old, now] = ['7', '8'].map((tag) => `{global: {tag: "${tag}"}}`) as [string, string]
+  const { text } = await injectList(list(pod('p'), config({ values: old })), {})
+  const edited = text.replace('memory: 1Gi', 'memory: 3Gi').replace(config({ values: old }), '')
+  t.not(edited, text)
+  const after = async (data: Readonly<Record<string, string>>): Promise<string> =>
+    (await injectList(`${edited}${config({ values: now, ...data })}`, {})).text
+  const kept = await after({ previousValues: old })
+  t.match(kept, 'proxyv2:8\n')
+  t.match(kept, 'memory: 3Gi')
+  t.match(kept, 'your changes of the sidecar stay')
+  t.notMatch(await after({}), 'memory: 3Gi', 'unless what was there before is not known')
+})
+
+t.test('other kinds, and the way back', async (t) => {
+  const rollout = `- apiVersion: argoproj.io/v1alpha1
+  kind: Rollout
+  metadata: {name: r}
+  spec:
+    template:
+      spec:
+        containers:
+        - name: a
+          image: a
+`
+  const kinds = config({ podTemplatePath: 'argo\nBox.example.org=/pod\n' })
+  t.notMatch((await injectList(list(rollout), {})).text, 'istio-proxy')
+  const { text } = await injectList(list(rollout, kinds), {})
+  t.match(text, 'name: istio-proxy\n')
+  const back = text.replace(kinds, config({ podTemplatePath: 'argo', uninject: 'true' }))
+  const plain = list(rollout, config({ podTemplatePath: 'argo', uninject: 'true' }))
+  t.equal((await injectList(back, {})).text, plain, 'byte for byte')
+})
+
+t.test('what is odd about the configuration is in the results', async (t) => {
+  const injectConfig = JSON.stringify({ templates: { sidecar: '{{ .Values.global.hub }}' } })
+  const { text } = await injectList(list(pod('p'), config({ injectConfig })), {})
+  const read = readYaml('out', text)
+  t.match(read.ok && read.value, {
+    results: [{ severity: 'warning', message: /template sidecar: a Go template/ }],
+  })
+})
+
 const refused = [
   {
     what: 'another kind',
@@ -64,6 +114,26 @@ const refused = [
     text: list(pod('p'), 'functionConfig: {data: {istioVersion: "2"}}\n'),
     says: /want one of current, 1\.17, 1\.8/,
   },
+  {
+    what: 'a way back that is neither',
+    text: list(pod('p'), config({ uninject: 'yes' })),
+    says: /\/data\/uninject: got "yes", want "true" or "false"/,
+  },
+  {
+    what: 'a kind without a path',
+    text: list(pod('p'), config({ podTemplatePath: 'argo\nRollout' })),
+    says: /\/data\/podTemplatePath: got "Rollout", want Kind\.group=/,
+  },
+  {
+    what: 'an unknown version of before',
+    text: list(pod('p'), config({ previousIstioVersion: '2' })),
+    says: /previousIstioVersion: got "2"/,
+  },
+  {
+    what: 'text of before that is no YAML',
+    text: list(pod('p'), config({ previousMesh: 'a: [' })),
+    says: /\/data\/previousMesh:1/,
+  },
 ]
 
 for (const { what, text, says } of refused) {
@@ -71,3 +141,12 @@ for (const { what, text, says } of refused) {
     await t.rejects(injectList(text, {}), { message: says })
   })
 }
+
+t.test('the reference has every key', async (t) => {
+  const page = readFileSync(
+    join(import.meta.dirname, '../../docs/reference/kube-inject.md'),
+    'utf8',
+  )
+  const [, section = ''] = page.split('## As a KRM function')
+  for (const key of KEYS) t.ok(section.includes(`\`${key}\``), key)
+})
