@@ -26,14 +26,19 @@ export async function kubeInject(flags: Flags): Promise<void> {
     isWayBack: flags.uninject === true,
     namespace: flags.namespace,
   })
-  const spool = makeSpool()
+  const spools: Spool[] = []
+  const newSpool = (): Spool => {
+    const spool = makeSpool()
+    spools.push(spool)
+    return spool
+  }
   try {
-    const recorders = await recordersOf(flags, spool)
+    const recorders = await recordersOf(flags, newSpool)
     const progress = makeProgress(process.stderr)
     injectSources(await openSources(flags.filename), setting, recorders, warn, progress)
     for (const recorder of recorders) await recorder.finish()
   } finally {
-    spool.close()
+    for (const spool of spools) spool.close()
   }
 }
 
@@ -66,18 +71,19 @@ export function injectSources(
 }
 
 /** Who the flags ask for: manifests are written unless something else is asked for instead. */
-async function recordersOf(flags: Flags, spool: Spool): Promise<readonly Recorder[]> {
+async function recordersOf(flags: Flags, newSpool: () => Spool): Promise<readonly Recorder[]> {
   const recorders: Recorder[] = []
   if (flags.diff === true) {
     const { makeDiff } = await import('./show-diff.ts')
-    recorders.push(makeDiff(process.stdout.isTTY))
+    recorders.push(makeDiff(newSpool(), process.stdout.isTTY))
   }
-  if (flags.report === 'json') recorders.push(makeReport())
+  if (flags.report === 'json') recorders.push(makeReport(newSpool()))
   const asksInstead = recorders.length > 0 || flags.check === true
-  if (flags.inPlace === true) recorders.push(makeWriter({ to: 'sources' }, undefined, spool))
+  if (flags.inPlace === true) recorders.push(makeWriter({ to: 'sources' }, undefined, newSpool()))
   else if (flags.output !== undefined) {
-    recorders.push(makeWriter(folderOrFile(flags.output), flags.outputFormat, spool))
-  } else if (!asksInstead) recorders.push(makeWriter({ to: 'stdout' }, flags.outputFormat, spool))
+    recorders.push(makeWriter(folderOrFile(flags.output), flags.outputFormat, newSpool()))
+  } else if (!asksInstead)
+    recorders.push(makeWriter({ to: 'stdout' }, flags.outputFormat, newSpool()))
   // Last, so that what the others say is there when it refuses.
   if (flags.check === true) recorders.push(makeCheck())
   return recorders

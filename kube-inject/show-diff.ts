@@ -1,20 +1,25 @@
 import { writeStdout } from './output.ts'
 import type { Recorder } from './recorder.ts'
-import { coloured, printUnified, runsBetween, type Run } from './unified-diff.ts'
+import type { Spool } from './spool.ts'
+import { coloured, makeUnified, runsBetween, type UnifiedDiff } from './unified-diff.ts'
 
-/** Prints what would change as a unified diff that `patch -p1` and `git apply` take. */
-export function makeDiff(isTerminal: boolean): Recorder {
-  const runs = new Map<string, Run[]>()
+/** Prints what would change as a unified diff that `patch -p1` and `git apply` take, out of a spool that the caller closes. */
+export function makeDiff(spool: Spool, isTerminal: boolean): Recorder {
+  let file: { readonly name: string; readonly diff: UnifiedDiff } | undefined
+  const add = (text: string): void => {
+    spool.add(isTerminal ? coloured(text) : text)
+  }
   return {
     take: ({ name }, { before, text }) => {
-      const known = runs.get(name) ?? []
-      runs.set(name, known)
-      known.push(...runsBetween(before, text))
+      if (file?.name !== name) {
+        add(file?.diff.end() ?? '')
+        file = { name, diff: makeUnified(name) }
+      }
+      add(file.diff.add(runsBetween(before, text)))
     },
     finish: () => {
-      const diffs = [...runs].map(([name, own]) => printUnified(name, own))
-      const texts = isTerminal ? diffs.map(coloured) : diffs
-      return writeStdout(texts.map((text) => Buffer.from(text, 'utf8')))
+      add(file?.diff.end() ?? '')
+      return writeStdout(spool.read(0, spool.size()))
     },
   }
 }

@@ -1,4 +1,4 @@
-import { diffArrays, FILE_HEADERS_ONLY, formatPatch } from 'diff'
+import { diffArrays, FILE_HEADERS_ONLY, formatPatch, OMIT_HEADERS } from 'diff'
 import { visible } from '../core/problem.ts'
 
 /** Lines of two texts in order: in both, only in the old one, or only in the new one. */
@@ -19,14 +19,72 @@ const CONTEXT = 3
 
 /** The unified diff of a file from the runs of all its documents; empty where nothing changed. */
 export function printUnified(name: string, runs: readonly Run[]): string {
-  const hunks = hunksOf(runs)
-  if (hunks.length === 0) return ''
+  const diff = makeUnified(name)
+  return diff.add(runs) + diff.end()
+}
+
+/** A unified diff that is printed while its runs come in. */
+export type UnifiedDiff = {
+  /** The hunks that these runs end, with the header of the file before the first one. */
+  readonly add: (runs: readonly Run[]) => string
+  /** What is left at the end of the file. */
+  readonly end: () => string
+}
+
+/** Lines after which a hunk ends at the next lines that are in both, though others would go on. */
+const LONGEST = 1000
+
+/** Keeps no more than a hunk at a time. */
+export function makeUnified(name: string): UnifiedDiff {
   // Documents hold no control characters, or they could not be read; names of files may.
-  const header = { oldFileName: `a/${visible(name)}`, newFileName: `b/${visible(name)}` }
-  return formatPatch(
-    { ...header, oldHeader: undefined, newHeader: undefined, hunks },
-    FILE_HEADERS_ONLY,
-  )
+  const names = { oldFileName: `a/${visible(name)}`, newFileName: `b/${visible(name)}` }
+  let headers = FILE_HEADERS_ONLY
+  let hunk: Hunk | undefined
+  let oldLine = 1
+  let newLine = 1
+  /** The last lines, where they are in both: a change that follows shows them, before itself or between. */
+  let same: string[] = []
+  const printHunk = (): string => {
+    if (hunk === undefined) return ''
+    extend(hunk, 'both', same.slice(0, CONTEXT))
+    const patch = { ...names, oldHeader: undefined, newHeader: undefined, hunks: [hunk] }
+    const text = formatPatch(patch, headers)
+    hunk = undefined
+    headers = OMIT_HEADERS
+    return text
+  }
+  /** Ends a hunk between two changes. Each side keeps some context: without any, only the end of a file would match. */
+  const split = (): string => {
+    const middle = Math.floor(same.length / 2)
+    const next = same.slice(middle)
+    same = same.slice(0, middle)
+    const text = printHunk()
+    same = next
+    return text
+  }
+  const addRun = ({ in: where, lines }: Run): string => {
+    if (lines.length === 0) return ''
+    let printed = ''
+    if (where === 'both') {
+      same.push(...lines.slice(0, 2 * CONTEXT + 1))
+      if (same.length > 2 * CONTEXT) printed = printHunk()
+      if (hunk === undefined) same = [...same, ...lines.slice(2 * CONTEXT + 1)].slice(-CONTEXT)
+    } else {
+      if (hunk !== undefined && hunk.lines.length > LONGEST && same.length > 1) printed = split()
+      hunk ??= {
+        ...{ oldStart: oldLine - same.length, oldLines: 0 },
+        ...{ newStart: newLine - same.length, newLines: 0 },
+        lines: [],
+      }
+      extend(hunk, 'both', same)
+      extend(hunk, where, lines)
+      same = []
+    }
+    if (where !== 'new') oldLine += lines.length
+    if (where !== 'old') newLine += lines.length
+    return printed
+  }
+  return { add: (runs) => runs.map(addRun).join(''), end: printHunk }
 }
 
 /** A diff with its added lines green, its removed ones red and its places blue, for a terminal. */
@@ -47,53 +105,7 @@ type Hunk = {
 
 const MARKS = { both: ' ', old: '-', new: '+' } as const
 
-function hunksOf(runs: readonly Run[]): Hunk[] {
-  const hunks: Hunk[] = []
-  const merged = mergedRuns(runs)
-  let hunk: Hunk | undefined
-  let oldLine = 1
-  let newLine = 1
-  /** The last lines that are in both, which a change that follows shows before itself. */
-  let before: readonly string[] = []
-  for (const [index, { in: where, lines }] of merged.entries()) {
-    if (where === 'both') {
-      if (hunk !== undefined) {
-        const isLast = index === merged.length - 1
-        const gap = isLast || lines.length > 2 * CONTEXT ? CONTEXT : lines.length
-        add(hunk, 'both', lines.slice(0, gap))
-        if (gap < lines.length || isLast) hunk = undefined
-      }
-      before = lines.slice(-CONTEXT)
-      oldLine += lines.length
-      newLine += lines.length
-      continue
-    }
-    if (hunk === undefined) {
-      const [oldStart, newStart] = [oldLine - before.length, newLine - before.length]
-      hunk = { oldStart, oldLines: 0, newStart, newLines: 0, lines: [] }
-      add(hunk, 'both', before)
-      hunks.push(hunk)
-    }
-    add(hunk, where, lines)
-    before = []
-    if (where === 'old') oldLine += lines.length
-    else newLine += lines.length
-  }
-  return hunks
-}
-
-/** The same with neighbours of one kind made one, as where an unchanged document follows another. */
-function mergedRuns(runs: readonly Run[]): readonly Run[] {
-  const merged: { readonly in: Run['in']; readonly lines: string[] }[] = []
-  for (const { in: where, lines } of runs) {
-    const last = merged.at(-1)
-    if (last?.in === where) for (const line of lines) last.lines.push(line)
-    else if (lines.length > 0) merged.push({ in: where, lines: [...lines] })
-  }
-  return merged
-}
-
-function add(hunk: Hunk, where: Run['in'], lines: readonly string[]): void {
+function extend(hunk: Hunk, where: Run['in'], lines: readonly string[]): void {
   for (const line of lines) {
     const isEnded = line.endsWith('\n')
     hunk.lines.push(MARKS[where] + (isEnded ? line.slice(0, -1) : line))

@@ -21,20 +21,22 @@ type Retained = {
   readonly peak: number
 }
 
-t.test('5,000 documents leave no more in memory than 500', async (t) => {
-  const script = join(import.meta.dirname, 'retained.ts')
-  const argv = [...process.execArgv, '--expose-gc', script]
-  const { stdout } = await promisify(execFile)(process.execPath, argv)
-  const { left, written, peak } = JSON.parse(stdout) as Retained
-  const [few = NaN, many = NaN] = left
-  const figures = [few, many, written, peak].map((each) => each.toFixed(0))
-  t.comment(
-    `${figures[0]} MiB after 500, ${figures[1]} after 5,000; ${figures[2]} written; ${figures[3]} RSS at most`,
-  )
-  t.ok(written > 20, 'what is written is more than what may stay')
-  // The spool keeps up to 4 MiB, and loaders of TypeScript take some; results that stayed would be all of it.
-  t.ok(many - few < 0.75 * written, `${(many - few).toFixed(1)} MiB more`)
-})
+for (const recorder of ['manifests', 'diff']) {
+  t.test(`5,000 documents leave no more in memory than 500: ${recorder}`, async (t) => {
+    const script = join(import.meta.dirname, 'retained.ts')
+    const argv = [...process.execArgv, '--expose-gc', script, recorder]
+    const { stdout } = await promisify(execFile)(process.execPath, argv)
+    const { left, written, peak } = JSON.parse(stdout) as Retained
+    const [few = NaN, many = NaN] = left
+    const figures = [few, many, written, peak].map((each) => each.toFixed(0))
+    t.comment(
+      `${recorder}: ${figures[0]} MiB after 500, ${figures[1]} after 5,000; ${figures[2]} written; ${figures[3]} RSS at most`,
+    )
+    t.ok(written > 20, 'what is written is more than what may stay')
+    // The spool keeps up to 4 MiB, and loaders of TypeScript take some; results that stayed would be all of it.
+    t.ok(many - few < 0.75 * written, `${(many - few).toFixed(1)} MiB more`)
+  })
+}
 
 t.test('progress is for a terminal and for work that takes long', async (t) => {
   const shown = (isTTY: boolean, times: readonly number[]): readonly string[] => {

@@ -42,6 +42,7 @@ t.test('a diff is what git makes of the two files', async (t) => {
     'many.yaml': `${filler.repeat(3)}${podText}---\n${filler.repeat(40)}${podText}---\nkind: Y\n---\n${podText}`,
     'no-end.yaml': podText.replace(' # kept\n', ''),
     'same.yaml': filler,
+    'long.yaml': `${podText}---\n`.repeat(30),
   }
   const folder = t.testdir({ in: manifests })
   const at = (...names: readonly string[]): string => join(folder, ...names)
@@ -56,6 +57,10 @@ t.test('a diff is what git makes of the two files', async (t) => {
     })
     if (name === 'same.yaml') t.equal(out, '')
     else execFileSync('git', ['apply', '-'], { cwd: dirname(patched), input: relative })
+    if (name === 'long.yaml') {
+      const lengths = out.split(/^@@/m).map((hunk) => hunk.split('\n').length)
+      t.ok(Math.max(...lengths) < 1500, `hunks of ${lengths.join(', ')} lines`)
+    }
     t.equal(readFileSync(patched, 'utf8'), readFileSync(at('out', name), 'utf8'), name)
   }
   t.equal(readFileSync(at('in/one.yaml'), 'utf8'), podText, 'the input is untouched')

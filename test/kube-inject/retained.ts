@@ -1,9 +1,10 @@
 /**
  * A process of its own for long-work.test.ts, so that nothing but the command is in its memory: injects 5,000
- * documents and prints what is left in memory after 500 and after all, in MiB.
+ * documents for the recorder that its argument names, and prints what is left in memory after 500 and after all, in MiB.
  */
 import { injectPod } from '../../core/inject/inject.ts'
 import { injectSources } from '../../kube-inject/run.ts'
+import { makeDiff } from '../../kube-inject/show-diff.ts'
 import { makeSpool } from '../../kube-inject/spool.ts'
 import { makeWriter } from '../../kube-inject/write-manifests.ts'
 import { configOf } from '../support/config.ts'
@@ -17,6 +18,10 @@ const pod = (n: number): string =>
   `apiVersion: v1\nkind: Pod\nmetadata:\n  name: pod-${n}\nspec:\n  containers:\n  - name: app\n    image: app\n`
 const text = Array.from({ length: 5000 }, (_, n) => pod(n)).join('---\n')
 const spool = makeSpool()
+const recorder = {
+  manifests: () => makeWriter({ to: 'stdout' }, undefined, spool),
+  diff: () => makeDiff(spool, false),
+}[process.argv[2] as 'manifests' | 'diff']()
 const left: number[] = []
 let count = 0
 const sampler = {
@@ -30,8 +35,7 @@ const sampler = {
   finish: () => Promise.resolve(),
 }
 const source = { name: 'many.yaml', below: 'many.yaml', text }
-const recorders = [makeWriter({ to: 'stdout' }, undefined, spool), sampler]
-injectSources([source], setting, recorders, () => undefined)
+injectSources([source], setting, [recorder, sampler], () => undefined)
 const written = spool.size() / 2 ** 20
 spool.close()
 const peak = process.resourceUsage().maxRSS / 1024
