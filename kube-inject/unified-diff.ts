@@ -53,11 +53,12 @@ export function makeUnified(name: string): UnifiedDiff {
     headers = OMIT_HEADERS
     return text
   }
-  /** Ends a hunk between two changes. Each side keeps some context: without any, only the end of a file would match. */
+  /**
+   * Ends a hunk between two changes. What follows gets what is left as its context, so there has to be some. The end
+   * cannot do with less than the rest of the file would give it: then patch looks for it at the end of the file.
+   */
   const split = (): string => {
-    const middle = Math.floor(same.length / 2)
-    const next = same.slice(middle)
-    same = same.slice(0, middle)
+    const next = same.slice(CONTEXT)
     const text = printHunk()
     same = next
     return text
@@ -70,7 +71,9 @@ export function makeUnified(name: string): UnifiedDiff {
       if (same.length > 2 * CONTEXT) printed = printHunk()
       if (hunk === undefined) same = [...same, ...lines.slice(2 * CONTEXT + 1)].slice(-CONTEXT)
     } else {
-      if (hunk !== undefined && hunk.lines.length > LONGEST && same.length > 1) printed = split()
+      if (hunk !== undefined && hunk.lines.length > LONGEST && same.length > CONTEXT) {
+        printed = split()
+      }
       hunk ??= {
         ...{ oldStart: oldLine - same.length, oldLines: 0 },
         ...{ newStart: newLine - same.length, newLines: 0 },

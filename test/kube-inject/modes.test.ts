@@ -42,7 +42,7 @@ t.test('a diff is what git makes of the two files', async (t) => {
     'many.yaml': `${filler.repeat(3)}${podText}---\n${filler.repeat(40)}${podText}---\nkind: Y\n---\n${podText}`,
     'no-end.yaml': podText.replace(' # kept\n', ''),
     'same.yaml': filler,
-    'long.yaml': `${podText}---\n`.repeat(30),
+    'long.yaml': `${podText}---\nkind: X\n---\n`.repeat(30),
   }
   const folder = t.testdir({ in: manifests })
   const at = (...names: readonly string[]): string => join(folder, ...names)
