@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { need } from '../require.ts'
 import { controlPlaneUnavailable, startControlPlane } from './control-plane.ts'
@@ -71,11 +72,16 @@ for (const ending of endings) {
     const child = spawn(
       process.execPath,
       [...process.execArgv, join(import.meta.dirname, 'hold.ts')],
-      { env: { ...process.env, TMPDIR: folder }, stdio: ['pipe', 'pipe', 'ignore'] },
+      { env: { ...process.env, TMPDIR: folder }, stdio: ['pipe', 'pipe', 'pipe'] },
     )
     t.teardown(() => child.kill('SIGKILL'))
     const gone = once(child, 'exit')
-    if (ending.when === 'ready') await Promise.race([once(child.stdout, 'data'), gone])
+    const complaints = text(child.stderr)
+    if (ending.when === 'ready') {
+      const isReady = once(child.stdout, 'data').then(() => true)
+      const isGone = gone.then(() => false)
+      if (!(await Promise.race([isReady, isGone]))) throw new Error(await complaints)
+    }
     for (const program of programsWhen[ending.when]) {
       await until(`${program} in ${folder}`, async () => {
         const lines = await commandLines(folder)
