@@ -135,7 +135,9 @@ async function startIn(processes: Supervised, options: ControlPlaneOptions): Pro
     'certificate of kube-apiserver',
     async () => {
       await refuseEnded(processes)
-      return readFile(files.certificate, 'utf8').catch(() => undefined)
+      const text = await readFile(files.certificate, 'utf8').catch(() => '')
+      // Seen too early it is empty, or has one of its two certificates.
+      return text.split('-----END CERTIFICATE-----\n').length > 2 ? text : undefined
     },
     () => tail(processes, 'kube-apiserver'),
   )
