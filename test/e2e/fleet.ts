@@ -48,10 +48,10 @@ export type Fleet = {
 }
 
 /**
- * Longer than the balancer goes on forwarding: a second until it looks, two more, and some for a
- * machine that is busy. A Deployment gives its `--drain-delay` for the same reason.
+ * Longer than the balancer goes on forwarding: a second until it looks, two more, and as long again and more for a
+ * machine on which it looks late. `deploy/base` gives 15 s, in `preStop` and `--drain-delay`, for the same reason.
  */
-export const DRAIN_FLAGS = ['--drain-delay', '4'] as const
+export const DRAIN_FLAGS = ['--drain-delay', '8'] as const
 
 const program = join(import.meta.dirname, '../../dist/cli/main.js')
 
