@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as untilRead, setTimeout as sleep } from 'node:timers/promises'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import { makeApi } from '../cluster/api.ts'
 import { connect } from '../cluster/connect.ts'
@@ -141,6 +141,8 @@ export async function startWebhook<Injection>(
       // Another one takes over at once, not after the time of a lease.
       void duties.close()
       await sleep(config.drainMs)
+      // Timers come before sockets: a request that waits there unread would be taken for an idle connection and cut.
+      await untilRead()
       await close()
       app.log.info('webhook stopped')
     },

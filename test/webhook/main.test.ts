@@ -3,7 +3,9 @@ import { readFile, rename, writeFile } from 'node:fs/promises'
 import { get } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
 import t from 'tap'
 import { isObject } from '../../core/json.ts'
 import { bad, good } from '../../core/problem.ts'
@@ -165,6 +167,35 @@ t.test('stopping answers what is under way and sends others away', async (t) => 
   t.match(answer, /^HTTP\/1.1 200 OK\r\n/)
   t.match(answer, /"allowed":true/)
   t.match(answer, /connection: close/i)
+  await stopped
+})
+
+t.test('what came while the process stood still is answered before it closes', async (t) => {
+  const caFile = join(t.testdir({}), 'ca.pem')
+  const running = await start({ selfSigned: true, caFile, drainDelay: '1' })
+  const turns = new Int32Array(new SharedArrayBuffer(8))
+  const client = new Worker(join(import.meta.dirname, 'waiting-client.mjs'), {
+    workerData: {
+      port: running.port,
+      ca: await readFile(caFile, 'utf8'),
+      request: rawPost(reviewOf(podWith())),
+      turns,
+    },
+  })
+  t.teardown(() => client.terminate())
+  t.same(await once(client, 'message'), ['idle'])
+  const stopped = running.stop('test')
+  const answer = once(client, 'message')
+  const due = performance.now() + 1100
+  // Timers come next after an immediate, sockets only then.
+  await new Promise((resolve) => setImmediate(resolve))
+  Atomics.store(turns, 0, 1)
+  Atomics.notify(turns, 0)
+  t.not(Atomics.wait(turns, 1, 0, 30_000), 'timed-out')
+  while (performance.now() < due);
+  const [text] = await answer
+  t.match(text, /^HTTP\/1.1 200 OK\r\n/)
+  t.match(text, /connection: close/i)
   await stopped
 })
 
