@@ -2,11 +2,12 @@
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { readYaml } from '../../core/yaml.ts'
-import { chart, helm } from '../e2e/chart.ts'
+import { chart, helm, runLine } from '../e2e/chart.ts'
 import { startControlPlane, toolsUnavailable, type ControlPlane } from '../e2e/control-plane.ts'
 import { create, createNamespace, listAt, textAt } from '../e2e/objects.ts'
 import { need } from '../require.ts'
-import { blocksOf, wordsOf } from './page.ts'
+import { lostOf, writeMine } from './mine.ts'
+import { blocksOf } from './page.ts'
 
 const root = join(import.meta.dirname, '../..')
 const blocks = blocksOf(join(root, 'docs/guides/install.md'))
@@ -15,15 +16,17 @@ const TOOLS = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl', '
 t.test('the page', need(toolsUnavailable(TOOLS)), async (t) => {
   t.strictSame(
     [...new Set(blocks.map(({ info }) => info))].sort(),
-    ['sh', 'sh in a cluster with nodes', 'yaml values'],
+    ['sh', 'sh in a cluster with nodes', 'sh instead', 'yaml values'],
     'has commands and values, and says which commands need nodes',
   )
   const controlPlane = await startControlPlane()
   t.teardown(() => controlPlane.stop())
+  await writeMine(controlPlane)
   await createNamespace(controlPlane, 'istio-system')
   for (const { info, line, text } of blocks) {
     if (info === 'yaml values') await t.test(`line ${line}: values`, (t) => values(t, text))
-    if (info !== 'sh') continue
+    if (info === 'sh instead') await startAnew(t, controlPlane)
+    if (info !== 'sh' && info !== 'sh instead') continue
     for (const command of text.trimEnd().split('\n')) {
       await t.test(`${line}: ${command}`, (t) => run(t, controlPlane, command))
     }
@@ -44,9 +47,9 @@ const REGISTRATIONS = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconf
 
 /** The registrations that must be there after a command; all others change none. */
 const effects: readonly { readonly after: RegExp; readonly left: readonly string[] }[] = [
-  { after: /^helm install injector /, left: ['sidecar-injector'] },
-  { after: /webhook\.enabled=false$/, left: [] },
-  { after: /webhook\.enabled=true$/, left: ['sidecar-injector'] },
+  { after: /^helm install injector .* -f mine\.yaml$/, left: ['sidecar-injector'] },
+  { after: /^helm install injector .* webhook\.enabled=false$/, left: [] },
+  { after: /^helm upgrade injector .* -f mine\.yaml$/, left: ['sidecar-injector'] },
   {
     after: /^helm install injector-canary /,
     left: ['sidecar-injector', 'sidecar-injector-canary'],
@@ -54,13 +57,17 @@ const effects: readonly { readonly after: RegExp; readonly left: readonly string
   { after: /^kubectl delete mutating/, left: [] },
 ]
 
+/** What follows is for a cluster that has no release yet. */
+async function startAnew(t: Test, controlPlane: ControlPlane): Promise<void> {
+  const away = 'helm uninstall injector --namespace sidecar-injector --wait'
+  const { exitCode, stderr } = await runLine(controlPlane, away)
+  t.equal(exitCode, 0, stderr)
+}
+
 async function run(t: Test, controlPlane: ControlPlane, command: string): Promise<void> {
-  const [program, ...args] = wordsOf(command)
-  const absolute = args.map((word) => (word.startsWith('deploy/') ? join(root, word) : word))
-  const access = ['--kubeconfig', controlPlane.kubeconfigPath]
-  const said =
-    program === 'helm' ? await helm([...absolute, ...access]) : await controlPlane.kubectl(absolute)
-  t.equal(said.exitCode, 0, said.stderr)
+  const { exitCode, stderr } = await runLine(controlPlane, command)
+  t.equal(exitCode, 0, stderr)
+  t.strictSame(await lostOf(controlPlane), [], 'what mine.yaml says')
   for (const { left } of effects.filter(({ after }) => after.test(command))) {
     const { body } = await controlPlane.request('GET', REGISTRATIONS)
     t.strictSame(
@@ -88,5 +95,6 @@ async function values(t: Test, text: string): Promise<void> {
   if (text.includes('monitoring:')) {
     for (const kind of ['PodMonitor', 'PrometheusRule']) t.match(stdout, `kind: ${kind}`)
   }
-  if (text.includes('cni:')) t.match(stdout, '/home/kubernetes/bin')
+  if (text.startsWith('cni:')) t.match(stdout, '/home/kubernetes/bin')
+  if (text.includes('pilot:')) t.match(stdout, /^ +pilot:\n +cni:\n +enabled: true$/m)
 }

@@ -1,4 +1,7 @@
-/** The guide for upgrading: its commands for a cluster are run in their order, and who takes whose pods is checked. */
+/**
+ * The guide for upgrading: its commands for a cluster are run in their order, and who takes whose pods is checked, and
+ * that the user's own values are still there.
+ */
 import { join } from 'node:path'
 import t from 'tap'
 import { REGISTRATIONS } from '../../cluster/registrations.ts'
@@ -8,8 +11,9 @@ import { mapAt } from '../../cluster/members.ts'
 import { isObject } from '../../core/json.ts'
 import { runLine } from '../e2e/chart.ts'
 import { startControlPlane, toolsUnavailable, type ControlPlane } from '../e2e/control-plane.ts'
-import { createNamespace, listAt } from '../e2e/objects.ts'
+import { at, createNamespace, listAt, messageOf } from '../e2e/objects.ts'
 import { need } from '../require.ts'
+import { lostOf, writeMine } from './mine.ts'
 import { blocksOf } from './page.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -34,6 +38,7 @@ t.test('the page', need(toolsUnavailable(TOOLS)), async (t) => {
   t.equal(blocks.length, wanted.length)
   const controlPlane = await startControlPlane({ controllers: ['serviceaccount-controller'] })
   t.teardown(() => controlPlane.stop())
+  await writeMine(controlPlane)
   await createNamespace(controlPlane, 'istio-system')
   for (const name of NAMESPACES) {
     await createNamespace(controlPlane, name, { 'istio-injection': 'enabled' })
@@ -44,7 +49,24 @@ t.test('the page', need(toolsUnavailable(TOOLS)), async (t) => {
       t.equal(exitCode, 0, `${line}: ${command}: ${stderr}`)
     }
     t.strictSame(await takers(controlPlane), wanted[index], `line ${line}`)
+    t.strictSame(await lostOf(controlPlane), [], `line ${line}: what mine.yaml says`)
   }
+  await t.test('a release needs nothing of another: its pods outlive that one', async (t) => {
+    const [canary = ''] = blocks[0]?.text.match(/^helm install injector-canary .*$/m) ?? []
+    const away = 'helm uninstall injector --namespace sidecar-injector'
+    for (const command of [canary, away]) {
+      const { exitCode, stderr } = await runLine(controlPlane, command)
+      t.equal(exitCode, 0, `${command}: ${stderr}`)
+    }
+    const where = 'namespaces/sidecar-injector'
+    const path = `/apis/apps/v1/${where}/deployments/sidecar-injector-canary`
+    const { body: deployment } = await controlPlane.request('GET', path)
+    const { status, body } = await controlPlane.request('POST', `/api/v1/${where}/pods`, {
+      metadata: { name: 'canary' },
+      spec: at(deployment, 'spec', 'template', 'spec'),
+    })
+    t.equal(status, 201, messageOf(body))
+  })
 })
 
 const NAMESPACES = ['shop', 'pay', 'enabled']

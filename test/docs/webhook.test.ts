@@ -58,6 +58,7 @@ t.test('the page against an API server', need(controlPlaneUnavailable()), async 
   const secret = ['-n', 'sidecar-injector', 'create', 'secret', 'generic', 'sidecar-injector-ca']
   await controlPlane.kubectl(secret)
   for (const { line, command } of commands) {
+    if (isChanging(line)) continue
     await t.test(`line ${line}: ${command}`, (t) => run(t, controlPlane, command, mine))
     if (command !== 'kubectl apply -k deploy/mine') continue
     await t.test('another apply leaves the written caBundle alone', async (t) => {
@@ -71,10 +72,46 @@ t.test('the page against an API server', need(controlPlaneUnavailable()), async 
       t.equal(textAt(listAt(body, 'webhooks')[0], 'clientConfig', 'caBundle'), value)
     })
   }
+  await t.test('from one way of the certificate to another', (t) => change(t, controlPlane))
   for (const { line, text } of overlays) {
     await t.test(`line ${line}: the overlay`, (t) => overlay(t, controlPlane, line, text))
   }
 })
+
+/** Whether a line stands where the page says how another way of the certificate is taken. */
+function isChanging(line: number): boolean {
+  const before = page.split('\n').slice(0, line)
+  return before.findLast((one) => one.startsWith('#')) === '### Changing the way'
+}
+
+/** The page's blocks with the overlay as the page has it changed before each; and what stands after it. */
+async function change(t: Test, controlPlane: ControlPlane): Promise<void> {
+  const steps = [
+    { components: ['policy-deny'], files: false, sends: false },
+    { components: ['policy-deny', 'certificate-files'], files: true, sends: false },
+    { components: ['policy-deny', 'certificate-files'], files: true, sends: true },
+  ]
+  const found = blocks.filter(({ info, line }) => info === 'sh' && isChanging(line))
+  t.equal(found.length, steps.length)
+  const policies = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings'
+  for (const [index, { components, files, sends }] of steps.entries()) {
+    const named = components.map((name) => `- ../components/${name}\n`).join('')
+    const text = `${overlays[0]?.text ?? ''}components:\n${named}`
+    const mine = await writeOverlay(controlPlane, `change-${index}`, text)
+    for (const command of (found[index]?.text ?? '').trimEnd().split('\n')) {
+      await run(t, controlPlane, command, mine)
+    }
+    const { status } = await controlPlane.request('GET', registration())
+    t.equal(status, sends ? 200 : 404, `step ${index}: whether pods are sent`)
+    const binding = await controlPlane.request('GET', `${policies}/sidecar-injector`)
+    t.strictSame(listAt(binding.body, 'spec', 'validationActions'), ['Deny'])
+    const path = '/apis/apps/v1/namespaces/sidecar-injector/deployments/sidecar-injector'
+    const { body } = await controlPlane.request('GET', path)
+    const [container] = listAt(body, 'spec', 'template', 'spec', 'containers')
+    const isFiles = listAt(container, 'args').some((arg) => String(arg).startsWith('--ca-file='))
+    t.equal(isFiles, files, `step ${index}: the way`)
+  }
+}
 
 /** What a command must have done. */
 const effects: readonly {

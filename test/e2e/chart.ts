@@ -29,24 +29,39 @@ export async function helm(
   return { exitCode, stdout, stderr }
 }
 
-/** Runs a line of a guide, helm or kubectl, on this cluster; paths below deploy/ are those of the project. */
+/**
+ * Runs a line of a guide, helm or kubectl, on this cluster; paths below deploy/ are those of the project, and
+ * `mine.yaml` lies in the folder of the control plane.
+ */
 export async function runLine(controlPlane: ControlPlane, line: string) {
   const [program, ...args] = wordsOf(line)
-  const here = args.map((word) => (word.startsWith('deploy/') ? join(deploy, '..', word) : word))
+  const { folder } = controlPlane.processes
+  const here = args.map((word) => {
+    if (word === 'mine.yaml') return join(folder, word)
+    return word.startsWith('deploy/') ? join(deploy, '..', word) : word
+  })
   return program === 'helm'
     ? helm([...here, '--kubeconfig', controlPlane.kubeconfigPath])
     : controlPlane.kubectl(here)
 }
 
-/** Renders a release `injector` with `--set` settings; throws what helm complains about. */
+/**
+ * Renders a release with `--set` settings over `values`, the text of a values file; throws what
+ * helm complains about.
+ */
 export async function renderChart(
   settings: readonly string[],
   namespace = 'sidecar-injector',
+  values = '',
+  release = 'injector',
 ): Promise<readonly JsonObject[]> {
   const set = settings.flatMap((setting) => ['--set', setting])
   // What `helm test` runs is no part of what is installed.
   const where = ['--namespace', namespace, '--kube-version', '1.36.3', '--skip-tests']
-  const { exitCode, stdout, stderr } = await helm(['template', 'injector', chart, ...where, ...set])
+  const { exitCode, stdout, stderr } = await helm(
+    ['template', release, chart, ...where, '--values', '-', ...set],
+    values,
+  )
   if (exitCode !== 0 || stderr !== '') throw new Error(stderr)
   return [...parseDocuments('helm template', stdout)].flatMap((read) => {
     if (!read.ok) throw new Error(JSON.stringify(read.problems))

@@ -10,6 +10,7 @@ import { ask } from '../../status/ask.ts'
 import { diagnose } from '../../status/doctor.ts'
 import type { Finding } from '../../status/finding.ts'
 import { report, type Report } from '../../status/status.ts'
+import { lostOf, MINE, writeMine } from '../docs/mine.ts'
 import { blocksOf, wordsOf } from '../docs/page.ts'
 import { need } from '../require.ts'
 import { writeAccount } from './account.ts'
@@ -69,6 +70,7 @@ const looks: Look[] = [
 t.test('migrating, and back', need(toolsUnavailable(TOOLS)), async (t) => {
   const controlPlane = await startControlPlane()
   t.teardown(() => controlPlane.stop())
+  await writeMine(controlPlane)
   const labels = { 'istio-injection': 'enabled' }
   await createNamespace(controlPlane, 'istio-system')
   for (const name of ['shop', 'pay']) {
@@ -99,7 +101,8 @@ t.test('migrating, and back', need(toolsUnavailable(TOOLS)), async (t) => {
         : await runLine(controlPlane, command)
       t.equal(exitCode, 0, stderr)
       if (/^helm (install|upgrade) injector /.test(command)) {
-        const objects = await renderChart(settingsOf(command))
+        t.strictSame(await lostOf(controlPlane), [], 'what mine.yaml says')
+        const objects = await renderChart(settingsOf(command), HOME, MINE)
         const tester = fleet === undefined ? await writeTester(controlPlane, command) : undefined
         fleet ??= await startOurs(controlPlane, (await argsHere(controlPlane, objects)).args)
         await redirect(controlPlane, objects, fleet)
@@ -134,7 +137,8 @@ async function writeTester(controlPlane: ControlPlane, command: string): Promise
   const set = settingsOf(command).flatMap((setting) => ['--set', setting])
   const where = ['--namespace', HOME, '--kube-version', '1.36.3']
   const only = ['--show-only', 'templates/tests/doctor.yaml']
-  const { stdout } = await helm(['template', 'injector', chart, ...where, ...only, ...set])
+  const values = ['--values', '-', ...set]
+  const { stdout } = await helm(['template', 'injector', chart, ...where, ...only, ...values], MINE)
   const applied = await controlPlane.kubectl(['apply', '--validate=strict', '-f', '-'], stdout)
   if (applied.exitCode !== 0) throw new Error(applied.stderr)
   const written = await writeAccount(controlPlane, HOME, 'sidecar-injector-injector-test')
