@@ -11,68 +11,25 @@ import { makeRepairMetrics } from '../../cni-plugin/repair/metrics.ts'
 import { need } from '../require.ts'
 import { writeAccount } from './account.ts'
 import { chart, helm, renderChart } from './chart.ts'
+import { releases } from './chart-releases.ts'
 import { startControlPlane, toolsUnavailable, type ControlPlane } from './control-plane.ts'
-import { argsHere, crdOf, CRDS, deploymentOf, membersOf, redirect, untilPods } from './deployed.ts'
+import {
+  argsHere,
+  argsOf,
+  crdOf,
+  CRDS,
+  deploymentOf,
+  membersOf,
+  redirect,
+  untilPods,
+} from './deployed.ts'
 import { startFleet, untilInjected } from './fleet.ts'
-import { apply, applyQuietly, deploy, render, renderWith, titleOf } from './manifests.ts'
+import { apply, applyQuietly, deploy, only, render, renderWith, titleOf } from './manifests.ts'
 import { at, containersOf, create, createNamespace, listAt, textAt } from './objects.ts'
 import { until } from './until.ts'
 
 const TOOLS = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl', 'helm', 'promtool']
 const NAMESPACE = 'sidecar-injector'
-
-/** Settings of a release, by what a user would want. */
-const COMBINATIONS: readonly (readonly string[])[] = [
-  [],
-  ['webhook.enabled=false'],
-  ['webhook.failurePolicy=Ignore', 'policy.action=warn', 'webhook.timeoutSeconds=3'],
-  ['policy.action=deny', 'webhook.enableNamespacesByDefault=true', 'revisionTags={default,prod}'],
-  ['revision=canary', 'revisionTags={prod}', 'policy.action=warn'],
-  ['certificate.source=cert-manager', 'injection.source=chart'],
-  [
-    'certificate.source=cert-manager',
-    'certificate.issuerRef.name=corp',
-    'certificate.issuerRef.kind=ClusterIssuer',
-  ],
-  [
-    'certificate.source=secret',
-    'certificate.secretName=mine',
-    'networkPolicy.apiServerCidrs={10.0.0.0/24}',
-  ],
-  ['openshift=true', 'cni.enabled=true', 'cni.platform=openshift', 'injection.source=chart'],
-  [
-    'autoscaling.enabled=true',
-    'podDisruptionBudget.minAvailable=50%',
-    'image.digest=sha256:' + 'a'.repeat(64),
-    'imagePullSecrets[0].name=registry',
-  ],
-  [
-    'cni.enabled=true',
-    'cni.platform=gke',
-    'cni.repair=label',
-    'cni.podSource=auto',
-    'injection.source=chart',
-  ],
-  [
-    'cni.enabled=true',
-    'cni.repair=delete',
-    'cni.env.AMBIENT=no',
-    'monitoring.podMonitor.enabled=true',
-    'monitoring.serviceMonitor.enabled=true',
-    'monitoring.prometheusRule.enabled=true',
-    'monitoring.dashboard.enabled=true',
-  ],
-  [
-    'injection.source=chart',
-    'injection.mesh.trustDomain=example.org',
-    'priorityClass.create=false',
-    'priorityClass.name=system-cluster-critical',
-    'topologySpread=null',
-    'networkPolicy.enabled=false',
-    'extraArgs={--max-requests=100}',
-    'logLevel=debug',
-  ],
-]
 
 /** Kinds of others; what they say does not matter here. */
 const FOREIGN = [
@@ -87,22 +44,23 @@ const FOREIGN = [
 t.test('the chart', need(toolsUnavailable(TOOLS)), async (t) => {
   const controlPlane = await startControlPlane()
   t.teardown(() => controlPlane.stop())
-  for (const name of ['istio-system', NAMESPACE, 'sidecar-cni', 'shop', 'plain']) {
+  for (const name of ['istio-system', NAMESPACE, 'sidecar-cni', 'shop', 'plain', '0', '2024']) {
     await createNamespace(controlPlane, name)
   }
   for (const [kind, group, version] of FOREIGN) {
     await create(controlPlane, CRDS, crdOf(kind, group, version))
   }
   await t.test('equals the kustomize bases', (t) => equality(t, controlPlane))
+  await t.test('each way to a certificate has Secrets of its own', (t) => secrets(t, controlPlane))
   await t.test('stays away from another active injector', (t) => others(t, controlPlane))
   await t.test('is taken strictly and without a warning', async (t) => {
-    for (const settings of COMBINATIONS) {
-      const objects = await renderChart(settings)
+    for (const { set, namespace, values, name } of releases) {
+      const objects = await renderChart(set, namespace, values, name)
       const said = await until('the API server to know all kinds', async () => {
         const said = await apply(controlPlane, objects)
         return /no matches for kind/.test(said.stderr) ? undefined : said
       })
-      t.strictSame(said, { exitCode: 0, stderr: '' }, settings.join(' ') || 'the defaults')
+      t.strictSame(said, { exitCode: 0, stderr: '' }, set.join(' ') || 'the defaults')
     }
     // What decides about pods goes again; the rest of one release is the next one's.
     const kinds = 'mutatingwebhookconfigurations,validatingadmissionpolicybindings'
@@ -114,6 +72,11 @@ t.test('the chart', need(toolsUnavailable(TOOLS)), async (t) => {
 t.test('values', need(toolsUnavailable(['helm'])), async (t) => {
   const rows = [
     { set: 'replicas=3', want: /additional properties 'replicas' not allowed/ },
+    { set: `revision=${'r'.repeat(47)}`, want: /'\/revision': maxLength: got 47, want 46/ },
+    {
+      set: 'priorityClass.create=false',
+      want: /priorityClass\.name: got no name with priorityClass\.create=false/,
+    },
     { set: 'revision=Bad_One', want: /'\/revision': .*does not match pattern/s },
     {
       set: 'webhook.failurePolicy=Maybe',
@@ -142,6 +105,40 @@ t.test('values', need(toolsUnavailable(['helm'])), async (t) => {
   }
   const lint = await helm(['lint', chart, '--strict', '--kube-version', '1.36.3'])
   t.equal(lint.exitCode, 0, lint.stdout)
+})
+
+t.test('what is rendered', need(toolsUnavailable(['helm'])), async (t) => {
+  await t.test("Istio's CNI mode is its own without cni.enabled", async (t) => {
+    for (const { set, want } of [
+      { set: 'cni.enabled=false', want: undefined },
+      { set: 'cni.enabled=true', want: { cni: { enabled: true, namespace: 'sidecar-cni' } } },
+    ]) {
+      const map = (await renderChart([set])).find(
+        (one) => titleOf(one) === 'ConfigMap sidecar-injector',
+      )
+      const values = readYaml('values', textAt(map, 'data', 'values'))
+      t.strictSame(values.ok && at(values.value, 'pilot'), want, set)
+    }
+  })
+  await t.test('further volumes, with and without ours', async (t) => {
+    const files = `
+      extraVolumes: [{name: callers, configMap: {name: callers}}]
+      extraVolumeMounts: [{name: callers, mountPath: /etc/callers}]
+    `
+    for (const { set, want } of [
+      { set: [ISTIO], want: ['callers'] },
+      { set: ['certificate.source=secret'], want: ['tls', 'injection', 'callers'] },
+    ]) {
+      const spec = at(
+        only(await renderChart(set, NAMESPACE, files), 'Deployment'),
+        ...['spec', 'template', 'spec'],
+      )
+      const [webhook] = listAt(spec, 'containers')
+      const names = (list: readonly unknown[]) => list.map((one) => textAt(one, 'name'))
+      t.strictSame(names(listAt(spec, 'volumes')), want)
+      t.strictSame(names(listAt(webhook, 'volumeMounts')), want)
+    }
+  })
 })
 
 t.test('every value is in the schema, and the other way round', async (t) => {
@@ -197,6 +194,33 @@ async function equality(t: Test, controlPlane: ControlPlane): Promise<void> {
     const theirs = [...base, ...(await render(controlPlane, join(deploy, folder)))]
     const ours = await renderChart(['cni.enabled=true', `cni.platform=${platform}`, ISTIO])
     t.strictSame(comparable(ours), comparable(theirs), `cni on ${platform}`)
+  }
+}
+
+/** Whoever changes from one way to the other finds no Secret there that another one wrote. */
+async function secrets(t: Test, controlPlane: ControlPlane): Promise<void> {
+  const manager = 'certificate.source=cert-manager'
+  const rows = [
+    {
+      own: await renderWith(controlPlane, []),
+      by: await renderWith(controlPlane, ['cert-manager']),
+    },
+    { own: await renderChart([]), by: await renderChart([manager]) },
+    {
+      own: await renderChart(['revision=canary']),
+      by: await renderChart(['revision=canary', manager]),
+    },
+  ]
+  for (const { own, by } of rows) {
+    const flag = argsOf(own).find((arg) => arg.startsWith('--own-ca-secret=')) ?? ''
+    const [, kept = ''] = flag.split('=')
+    const written = by
+      .filter((one) => one['kind'] === 'Certificate')
+      .map((one) => textAt(one, 'spec', 'secretName'))
+    t.match(kept, /./)
+    t.equal(new Set([kept, ...written]).size, 3, [kept, ...written].join(', '))
+    const signer = by.find((one) => at(one, 'spec', 'ca') !== undefined)
+    t.ok(written.includes(textAt(signer, 'spec', 'ca', 'secretName')), 'the CA signs with its own')
   }
 }
 
@@ -405,22 +429,39 @@ async function restricted(t: Test, controlPlane: ControlPlane, folder: string): 
     'Warning: namespace strict enforces PodSecurity restricted, which refuses istio-init with ' +
       'NET_ADMIN and NET_RAW: install the CNI plugin and set pilot.cni.enabled, so that pods need neither',
   )
+  const answer = (exitCode: number) =>
+    until(
+      `exit code ${exitCode}`,
+      async () => {
+        const said = await dryRun()
+        return said.exitCode === exitCode ? said : undefined
+      },
+      async () => (await dryRun()).stderr,
+      30,
+    )
+  const taken = async () => {
+    const said = await answer(0)
+    t.equal(said.stderr, '', 'without a warning')
+    const injected: unknown = JSON.parse(said.stdout)
+    t.strictSame(containersOf(injected), ['app', 'istio-proxy', 'istio-validation'])
+    t.ok(textAt(injected, 'metadata', 'annotations', 'sidecar-injector.io/redirect-plan'))
+  }
+  const setIstios = (values: JsonObject) =>
+    controlPlane.request(
+      'PATCH',
+      '/api/v1/namespaces/istio-system/configmaps/istio-sidecar-injector-canary',
+      { data: { values: JSON.stringify(values) } },
+      'application/merge-patch+json',
+    )
+  // A mesh in CNI mode by Istio's own plugin: the release lays nothing over that.
+  await setIstios({ pilot: { cni: { enabled: true } } })
+  await taken()
+  await setIstios({})
+  await answer(1)
   const objects = await renderChart(['cni.enabled=true'])
   const values = objects.find((one) => titleOf(one) === 'ConfigMap sidecar-injector')
   await writeFile(join(folder, 'values'), textAt(values, 'data', 'values'))
-  const taken = await until(
-    'the pod to be taken',
-    async () => {
-      const said = await dryRun()
-      return said.exitCode === 0 ? said : undefined
-    },
-    async () => (await dryRun()).stderr,
-    30,
-  )
-  t.equal(taken.stderr, '', 'without a warning')
-  const injected: unknown = JSON.parse(taken.stdout)
-  t.strictSame(containersOf(injected), ['app', 'istio-proxy', 'istio-validation'])
-  t.ok(textAt(injected, 'metadata', 'annotations', 'sidecar-injector.io/redirect-plan'))
+  await taken()
 }
 
 /** Paths of all keys, down to what the schema leaves open. */

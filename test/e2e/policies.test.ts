@@ -6,15 +6,17 @@ import { readWebhooks } from '../../core/gates/read-webhooks.ts'
 import type { JsonObject } from '../../core/json.ts'
 import type { StringMap } from '../../core/k8s.ts'
 import { need } from '../require.ts'
-import { controlPlaneUnavailable, startControlPlane, type ControlPlane } from './control-plane.ts'
+import { renderChart } from './chart.ts'
+import { startControlPlane, toolsUnavailable, type ControlPlane } from './control-plane.ts'
 import { applyQuietly, only, renderWith } from './manifests.ts'
-import { createNamespace, messageOf } from './objects.ts'
+import { createNamespace, messageOf, textAt } from './objects.ts'
 import { until } from './until.ts'
 
 const REV = 'istio.io/rev'
 const INJECTION = 'istio-injection'
 const INJECT = 'sidecar.istio.io/inject'
 
+const TOOLS = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl', 'helm']
 const CONTROLLERS = ['serviceaccount-controller', 'validatingadmissionpolicy-status-controller']
 
 /** Labels of namespaces, by their names; `kube-system` is there already. */
@@ -92,6 +94,21 @@ const shapes: readonly {
 
 type Variable = { readonly index: number; readonly name: string; readonly expression: string }
 
+/** Releases of the chart whose entries are others than those of the base. */
+const charts: readonly {
+  readonly set: readonly string[]
+  /** A namespace in which a pod that says nothing should have a sidecar. */
+  readonly probe: string
+}[] = [
+  { set: ['webhook.enableNamespacesByDefault=true'], probe: 'silent' },
+  { set: ['revision=default'], probe: 'default' },
+  { set: ['revision=default', 'revisionTags={default}'], probe: 'enabled' },
+  {
+    set: ['revision=canary', 'webhook.enableNamespacesByDefault=true'],
+    probe: 'canary',
+  },
+]
+
 /** What an installation may say, as the overlay of the guide puts it into the policy. */
 const settings: readonly {
   readonly who: string
@@ -121,7 +138,7 @@ const settings: readonly {
   },
 ]
 
-t.test('the policy on pods without a sidecar', need(controlPlaneUnavailable()), async (t) => {
+t.test('the policy on pods without a sidecar', need(toolsUnavailable(TOOLS)), async (t) => {
   const controlPlane = await startControlPlane({ controllers: CONTROLLERS })
   t.teardown(() => controlPlane.stop())
   for (const [name, labels] of Object.entries(NAMESPACES)) {
@@ -143,6 +160,26 @@ t.test('the policy on pods without a sidecar', need(controlPlaneUnavailable()), 
         const { status } = await post(controlPlane, 'enabled', {}, annotations, spec)
         t.equal(status, isDenied ? 403 : 201, who)
       }
+    })
+  }
+  for (const { set, probe } of charts) {
+    await t.test(`denies what would be injected: ${set.join(' ')}`, async (t) => {
+      const rendered = await renderChart([...set, 'policy.action=deny'])
+      // One policy at a time: releases of other revisions have objects of other names.
+      const kinds = ['validatingadmissionpolicybindings', 'validatingadmissionpolicies']
+      for (const kind of kinds) await controlPlane.kubectl(['delete', kind, '--all'])
+      await until('the API server to forget the policy', async () => {
+        const found = await Promise.all(
+          Object.keys(NAMESPACES).map((name) => post(controlPlane, name, {}, {}, {})),
+        )
+        return found.every(({ status }) => status === 201) ? true : undefined
+      })
+      await applyPolicy(controlPlane, rendered)
+      await until('the API server to follow the policy', async () => {
+        const { status } = await post(controlPlane, probe, {}, {}, {})
+        return status === 403 ? true : undefined
+      })
+      await asTheInjector(t, controlPlane, rendered, {})
     })
   }
   await t.test('warns and lets pass', async (t) => {
@@ -195,8 +232,13 @@ async function asTheInjector(
   rendered: readonly JsonObject[],
   policy: Partial<InjectionPolicy>,
 ): Promise<void> {
-  const read = readWebhooks(only(rendered, 'MutatingWebhookConfiguration'))
-  if (!read.ok) throw new Error('webhooks cannot be read')
+  const entries = rendered
+    .filter(({ kind }) => kind === 'MutatingWebhookConfiguration')
+    .flatMap((configuration) => {
+      const read = readWebhooks(configuration)
+      if (!read.ok) throw new Error('webhooks cannot be read')
+      return read.value
+    })
   const namespaces = { ...NAMESPACES, 'kube-system': { [INJECTION]: 'enabled' } }
   const disagreed: unknown[] = []
   const count = { denied: 0, taken: 0 }
@@ -208,7 +250,7 @@ async function asTheInjector(
     const found = await Promise.all(
       rows.map(async ({ labels, annotations }) => {
         const pod = podOf(labels, annotations, {})
-        const entries = takersOf(read.value, { namespace, namespaceLabels, podLabels: labels, pod })
+        const takers = takersOf(entries, { namespace, namespaceLabels, podLabels: labels, pod })
         const facts = { hostNetwork: false, namespace, labels, annotations }
         const { outcome } = decide(facts, {
           policy: 'enabled',
@@ -217,7 +259,7 @@ async function asTheInjector(
           ignoredNamespaces: ['kube-system'],
           ...policy,
         })
-        const want = entries.length > 0 && outcome === 'inject' ? 403 : 201
+        const want = takers.length > 0 && outcome === 'inject' ? 403 : 201
         const { status, body } = await post(controlPlane, namespace, labels, annotations, {})
         count[status === 403 ? 'denied' : 'taken']++
         const said = messageOf(body)
@@ -250,7 +292,8 @@ async function applyPolicy(
   const policy = only(rendered, 'ValidatingAdmissionPolicy')
   const binding = only(rendered, 'ValidatingAdmissionPolicyBinding')
   await applyQuietly(controlPlane, [policy, binding])
-  const path = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/sidecar-injector'
+  const policies = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies'
+  const path = `${policies}/${textAt(policy, 'metadata', 'name')}`
   await until('the types of the policy to be checked', async () => {
     const { body } = await controlPlane.request('GET', path)
     const { metadata, status } = body as {

@@ -24,11 +24,11 @@ sidecar-injector{{ include "sidecar-injector.suffix" . }}
 
 {{- define "sidecar-injector.selector" -}}
 app.kubernetes.io/name: sidecar-injector
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "sidecar-injector.common" -}}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: sidecar-injector
@@ -52,6 +52,16 @@ app.kubernetes.io/component: cni
 {{ .Values.revision | default "default" }}
 {{- end }}
 
+{{/* The revision and its tags, a list in JSON. */}}
+{{- define "sidecar-injector.revisions" -}}
+{{ toJson (prepend (.Values.revisionTags | default list) (include "sidecar-injector.revision" .)) }}
+{{- end }}
+
+{{/* Whether the release has entries for the default revision (templates/mutatingwebhookconfiguration.yaml). */}}
+{{- define "sidecar-injector.isDefault" -}}
+{{- if or (not .Values.revision) (has "default" (.Values.revisionTags | default list)) }}true{{ end -}}
+{{- end }}
+
 {{/* An image of this project. Arguments: root, image. */}}
 {{- define "sidecar-injector.image" -}}
 {{- $name := printf "%s%s" .root.Values.imageRegistry .image.repository -}}
@@ -63,6 +73,9 @@ app.kubernetes.io/component: cni
 {{- end }}
 
 {{- define "sidecar-injector.priorityClass" -}}
+{{- if not (or .Values.priorityClass.create .Values.priorityClass.name) -}}
+{{- fail "priorityClass.name: got no name with priorityClass.create=false, want the name of a class that is there and stays, or create=true" -}}
+{{- end -}}
 {{ .Values.priorityClass.name | default (include "sidecar-injector.clusterName" .) }}
 {{- end }}
 
@@ -76,7 +89,7 @@ sidecar-injector-ca{{ include "sidecar-injector.suffix" . }}
 {{- end }}
 
 {{- define "sidecar-injector.excludedNamespaces" -}}
-{{- $names := concat (list "kube-system" "kube-public" "kube-node-lease" "local-path-storage" .Release.Namespace) .Values.webhook.excludedNamespaces -}}
+{{- $names := concat (list "kube-system" "kube-public" "kube-node-lease" "local-path-storage" .Release.Namespace) (.Values.webhook.excludedNamespaces | default list) -}}
 {{- toYaml (uniq $names) -}}
 {{- end }}
 
@@ -128,7 +141,7 @@ kind: {{ .kind }}Binding
 metadata:
   name: {{ .role }}
   {{- with .in }}
-  namespace: {{ . }}
+  namespace: {{ . | quote }}
   {{- end }}
   labels:
     {{- include .labels .root | nindent 4 }}
@@ -139,5 +152,5 @@ roleRef:
 subjects:
 - kind: ServiceAccount
   name: {{ .account }}
-  namespace: {{ .namespace }}
+  namespace: {{ .namespace | quote }}
 {{- end }}

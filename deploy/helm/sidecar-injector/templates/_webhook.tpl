@@ -11,11 +11,11 @@ metadata:
   name: {{ .name }}
   labels:
     {{- include "sidecar-injector.labels" .root | nindent 4 }}
-    sidecar-injector.io/rev: {{ .revision }}
+    sidecar-injector.io/rev: {{ .revision | quote }}
     {{- with .tag }}
-    sidecar-injector.io/tag: {{ . }}
+    sidecar-injector.io/tag: {{ . | quote }}
     {{- end }}
-  {{- $annotations := deepCopy .root.Values.webhook.annotations }}
+  {{- $annotations := deepCopy (.root.Values.webhook.annotations | default dict) }}
   {{- if eq .root.Values.certificate.source "cert-manager" }}
   {{- $_ := set $annotations "cert-manager.io/inject-ca-from" (printf "%s/%s" .root.Release.Namespace (include "sidecar-injector.name" .root)) }}
   {{- end }}
@@ -60,7 +60,7 @@ network of their node are what a network is made of, and mirror pods run already
   clientConfig:
     service:
       name: {{ include "sidecar-injector.name" .root }}
-      namespace: {{ .root.Release.Namespace }}
+      namespace: {{ .root.Release.Namespace | quote }}
       path: /inject
       port: 443
   rules:
@@ -122,7 +122,7 @@ that matches nothing).
 {{- if not .Values.webhook.allowOtherInjectors -}}
 {{- $mine := list -}}
 {{- range include "sidecar-injector.configurations" . | fromYamlArray -}}{{- $mine = append $mine . -}}{{- end -}}
-{{- $revisions := prepend .Values.revisionTags (include "sidecar-injector.revision" .) -}}
+{{- $revisions := include "sidecar-injector.revisions" . | fromJsonArray -}}
 {{- range (lookup "admissionregistration.k8s.io/v1" "MutatingWebhookConfiguration" "" "").items -}}
 {{- $labels := .metadata.labels | default dict -}}
 {{- $named := list (index $labels "istio.io/rev") (index $labels "istio.io/tag") (index $labels "sidecar-injector.io/rev") (index $labels "sidecar-injector.io/tag") -}}

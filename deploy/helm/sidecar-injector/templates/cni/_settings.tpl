@@ -17,7 +17,7 @@
 
 {{/* The environment of the agent. */}}
 {{- define "sidecar-injector.cni.env" -}}
-{{- $excluded := uniq (append .Values.cni.excludeNamespaces .Release.Namespace) -}}
+{{- $excluded := uniq (append (.Values.cni.excludeNamespaces | default list) .Release.Namespace) -}}
 {{- $env := dict
   "CNI_PLATFORM" .Values.cni.platform
   "POD_SOURCE" .Values.cni.podSource
