@@ -1,5 +1,6 @@
 /** The subcommand `bootstrap`: flags in, Envoy's configuration out. */
 import { Command, Option } from 'commander'
+import type { IstioVersion } from '../core/inject/values.ts'
 import { flag } from '../kube-inject/flags.ts'
 
 /** The flags as commander hands them over. */
@@ -11,6 +12,7 @@ export type BootstrapFlags = {
   readonly podIp: readonly string[]
   readonly interceptionMode?: string
   readonly meshConfigFile?: string
+  readonly istioVersion: IstioVersion
   /** `true` where the flag has no value: the agent's socket. */
   readonly xds?: string | true
   readonly output?: string
@@ -43,6 +45,7 @@ export function bootstrapCommand(): Command {
       ]),
     )
     .addOption(flag('meshConfigFile'))
+    .addOption(flag('istioVersion', 'with which version the pod was injected: its defaults'))
     .option(
       '--xds [address]',
       'take listeners and clusters from istiod: through the agent, by its socket, or at host:port',

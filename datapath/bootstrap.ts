@@ -26,11 +26,11 @@ export async function printBootstrap(flags: BootstrapFlags): Promise<void> {
 
 /** Envoy's configuration as the flags ask for it. Throws a Refusal. */
 async function makeBootstrap(flags: BootstrapFlags): Promise<JsonObject> {
-  const { meshConfigFile } = flags
+  const { istioVersion, meshConfigFile } = flags
   const config = await readConfig(
     {
       revision: '',
-      istioVersion: 'current',
+      istioVersion,
       ...(meshConfigFile !== undefined && { meshConfigFile }),
     },
     process.env,

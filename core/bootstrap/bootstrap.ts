@@ -1,4 +1,5 @@
 /** Envoy's static configuration for an injected pod: stand-alone, or with the rest from istiod. */
+import { readAddress } from '../cidrs.ts'
 import type { JsonObject } from '../json.ts'
 import type { Endpoint } from '../rules/trace.ts'
 import { asHttp2, assignment, localCluster, ownClusters, standaloneClusters } from './clusters.ts'
@@ -100,16 +101,20 @@ function xdsCluster(discovery: Discovery): JsonObject {
   }
 }
 
-function namedCluster(name: string, hostAndPort: string, proxy: Proxy): JsonObject {
-  const colon = hostAndPort.lastIndexOf(':')
-  const [host, port] = [hostAndPort.slice(0, colon), Number(hostAndPort.slice(colon + 1))]
+/** `given` is `host:port`; an IPv6 host stands in brackets, which are not part of the address. */
+function namedCluster(name: string, given: string, proxy: Proxy): JsonObject {
+  const colon = given.lastIndexOf(':')
+  const host = given.slice(0, colon).replace(/^\[(.*)\]$/, '$1')
+  const address = socketAddress(host, Number(given.slice(colon + 1)))
+  // An address of one family is not found by asking for names of the other.
+  if (readAddress(name, host).ok) return localCluster(name, address)
   return {
     name,
     type: 'STRICT_DNS',
     dns_lookup_family: proxy.families[0] === 'v6' ? 'V6_ONLY' : 'V4_ONLY',
     connect_timeout: '1s',
     lb_policy: 'ROUND_ROBIN',
-    load_assignment: assignment(name, [socketAddress(host, port)]),
+    load_assignment: assignment(name, [address]),
   }
 }
 

@@ -5,6 +5,7 @@ import {
   PROXY_CONFIG_ANNOTATION,
   PROXY_CONTAINER,
   PROXY_METRICS_PORT,
+  STATUS_PORT_ANNOTATION,
 } from '../constants.ts'
 import { findProxy } from '../inject/cluster-envs.ts'
 import type { MeshConfig } from '../inject/mesh-config.ts'
@@ -12,6 +13,7 @@ import { INTERCEPTION_MODES } from '../inject/proxy-config-fields.ts'
 import { numberOf, textOf, valueAt } from '../inject/proxy-config-read.ts'
 import { mergeProxyConfig, readProxyConfig, type ProxyConfig } from '../inject/proxy-config.ts'
 import type { Container, Pod, StringMap } from '../k8s.ts'
+import { readPort } from '../ports.ts'
 import { bad, good, type Read } from '../problem.ts'
 import { readAccessLog } from './access-log.ts'
 import { environmentOf, expand } from './environment.ts'
@@ -23,6 +25,9 @@ export type Runtime = {
   /** The pod's addresses, its main one first. */
   readonly addresses: readonly string[]
 }
+
+/** Where the agent finds istiod, if the pod says so itself. */
+const DISCOVERY_ANNOTATION = 'sidecar.istio.io/discoveryAddress'
 
 /** Where a pod's address is not known, its proxy says this one. */
 const UNKNOWN_ADDRESS = '127.0.0.1'
@@ -40,7 +45,9 @@ export function readProxy(pod: Pod, mesh: MeshConfig, runtime: Runtime): Read<Pr
   if (!families.ok) return families
   const there = withAddress(pod, addresses[0] ?? UNKNOWN_ADDRESS)
   const env = environmentOf(there, container)
-  const config = readConfig(mesh, env['PROXY_CONFIG'])
+  const written = readConfig(mesh, env['PROXY_CONFIG'])
+  if (!written.ok) return written
+  const config = withAnnotations(written.value, pod.metadata?.annotations ?? {})
   if (!config.ok) return config
   const accessLog = readAccessLog('mesh', mesh.raw)
   if (!accessLog.ok) return accessLog
@@ -102,6 +109,19 @@ function readConfig(mesh: MeshConfig, text: string | undefined): Read<ProxyConfi
   if (text === undefined) return good(mesh.defaultConfig)
   const layer = readProxyConfig(`PROXY_CONFIG (${PROXY_CONFIG_ANNOTATION})`, text)
   return layer.ok ? good(mergeProxyConfig(mesh.defaultConfig, layer.value)) : layer
+}
+
+/** Annotations that the agent lays over its configuration, and injection does not write into it. */
+function withAnnotations(config: ProxyConfig, annotations: StringMap): Read<ProxyConfig> {
+  const { [STATUS_PORT_ANNOTATION]: status, [DISCOVERY_ANNOTATION]: discoveryAddress } = annotations
+  const port = status === undefined ? good(0) : readPort(STATUS_PORT_ANNOTATION, status)
+  if (!port.ok) return port
+  const fields = {
+    ...(discoveryAddress !== undefined && { discoveryAddress }),
+    // With 0 no agent listens: whatever stands here is never answered.
+    ...(port.value > 0 && { statusPort: port.value }),
+  }
+  return good(mergeProxyConfig(config, { fields }))
 }
 
 function ownAddresses({ status }: Pod): readonly string[] {

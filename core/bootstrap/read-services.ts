@@ -3,6 +3,7 @@ import { readAddress, type Address } from '../cidrs.ts'
 import { goJson, isArray, isObject, type Json, type JsonObject } from '../json.ts'
 import { bad, good, type Problem, type Read } from '../problem.ts'
 import type { Endpoint } from '../rules/trace.ts'
+import { readBalancing, USUAL } from './read-balancing.ts'
 import type { Balancing, Service } from './services.ts'
 
 /** Where an object came from, for problems. */
@@ -36,11 +37,6 @@ function repeated(services: readonly Service[]): readonly Problem[] {
   })
 }
 
-/** What Istio does where no rule says otherwise. */
-const USUAL: Balancing = { kind: 'simple', policy: 'LEAST_REQUEST' }
-/** The least number of points on a hash ring unless the rule says. */
-const RING_SIZE = 1024
-
 function readEntry(
   { path, value }: Given,
   rules: ReadonlyMap<string, Balancing>,
@@ -59,22 +55,27 @@ function readEntry(
     if (!read.ok) problems.push(...read.problems)
     return read.ok ? [read.value] : []
   })
+  const hosts = listAt(spec, 'hosts').filter((host) => typeof host === 'string')
+  for (const got of hosts.filter((host) => host === '' || host === '*')) {
+    problems.push({
+      path: `${path}: spec.hosts`,
+      got,
+      want: 'a name, or names as in *.example.com',
+    })
+  }
   const services = listAt(spec, 'ports')
     .filter(isObject)
     .flatMap((port) =>
-      listAt(spec, 'hosts').flatMap((host): Service[] => {
-        if (typeof host !== 'string') return []
+      hosts.map((host): Service => {
         const number = portAt(`${path}: spec.ports.number`, port['number'], problems)
-        return [
-          {
-            host,
-            port: number,
-            protocol: HTTP.test(textAt(port, 'protocol')) ? 'http' : 'tcp',
-            addresses,
-            endpoints: endpointsOf(path, spec, port, number, problems),
-            balancing: rules.get(host) ?? USUAL,
-          },
-        ]
+        return {
+          host,
+          port: number,
+          protocol: HTTP.test(textAt(port, 'protocol')) ? 'http' : 'tcp',
+          addresses,
+          endpoints: endpointsOf(path, spec, port, number, problems),
+          balancing: rules.get(host) ?? USUAL,
+        }
       }),
     )
   return problems.length === 0 ? good(services) : { ok: false, problems }
@@ -109,50 +110,6 @@ function endpointsOf(
         },
       ]
     })
-}
-
-const SIMPLE: Readonly<Record<string, Balancing>> = {
-  ROUND_ROBIN: { kind: 'simple', policy: 'ROUND_ROBIN' },
-  LEAST_REQUEST: USUAL,
-  LEAST_CONN: USUAL,
-  UNSPECIFIED: USUAL,
-  RANDOM: { kind: 'simple', policy: 'RANDOM' },
-  PASSTHROUGH: { kind: 'passthrough' },
-}
-
-function readBalancing(path: string, rule: JsonObject): Read<Balancing> {
-  const policy = specOf(rule)['trafficPolicy']
-  const balancer = isObject(policy) ? policy['loadBalancer'] : undefined
-  if (!isObject(balancer)) return good(USUAL)
-  const hash = balancer['consistentHash']
-  if (isObject(hash)) return readHash(`${path}.consistentHash`, hash)
-  if (balancer['simple'] === undefined) return good(USUAL)
-  const simple = textAt(balancer, 'simple')
-  const known = Object.hasOwn(SIMPLE, simple) ? SIMPLE[simple] : undefined
-  return known === undefined
-    ? bad(`${path}.simple`, simple, Object.keys(SIMPLE).join(', '))
-    : good(known)
-}
-
-function readHash(path: string, hash: JsonObject): Read<Balancing> {
-  const ring = isObject(hash['ringHash']) ? hash['ringHash'] : hash
-  const size = ring['minimumRingSize']
-  const by = hashPolicy(hash)
-  return by === undefined
-    ? bad(path, goJson(hash), 'httpHeaderName, httpQueryParameterName, httpCookie or useSourceIp')
-    : good({ kind: 'hash', by, ringSize: typeof size === 'number' ? size : RING_SIZE })
-}
-
-/** One entry of Envoy's `hash_policy`. */
-function hashPolicy(hash: JsonObject): JsonObject | undefined {
-  const { httpHeaderName: header, httpQueryParameterName: parameter, httpCookie: cookie } = hash
-  if (typeof header === 'string') return { header: { header_name: header } }
-  if (typeof parameter === 'string') return { query_parameter: { name: parameter } }
-  if (cookie !== undefined && isObject(cookie)) {
-    const { name = '', path = '', ttl } = cookie
-    return { cookie: { name, path, ...(ttl !== undefined && { ttl }) } }
-  }
-  return hash['useSourceIp'] === true ? { connection_properties: { source_ip: true } } : undefined
 }
 
 function isIstio(object: JsonObject): boolean {

@@ -56,6 +56,45 @@ const json = file(
   'accessLogFile: /tmp/access.log\naccessLogEncoding: JSON\naccessLogFormat: \'{"a\\"}": "%REQ(X-B)% \\"}"}\'\noutboundTrafficPolicy: {mode: REGISTRY_ONLY}\n',
 )
 
+/** Names and addresses that services share, and every way to spread calls. */
+const shared = file(
+  'shared.yaml',
+  [
+    ...[
+      'one.test, two.test, ONE.test',
+      'three.test',
+      'details.default.svc.cluster.local, details, "*.default.svc.cluster.local"',
+    ].map(
+      (hosts, index) => `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: shared-${index}}
+spec:
+  hosts: [${hosts}]
+  addresses: [10.9.9.9, "fd00::9:9"]
+  ports: [{number: 8080, name: http, protocol: HTTP}, {number: 6379, name: redis, protocol: TCP}]
+  resolution: STATIC
+  endpoints: [{address: 10.0.0.1}]
+`,
+    ),
+    ...[
+      ['one.test', 'httpCookie: {name: user, path: /, ttl: 1h30m}'],
+      ['two.test', 'httpCookie: {name: user, ttl: 0s}, minimumRingSize: "8388608"'],
+      ['three.test', 'httpHeaderName: x-user, maglev: {tableSize: 5000011}'],
+      ['details', 'httpQueryParameterName: user, maglev: {}'],
+    ].map(
+      ([host, hash]) => `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: ${host}}
+spec: {host: ${host}, trafficPolicy: {loadBalancer: {consistentHash: {${hash}}}}}
+`,
+    ),
+  ].join('---\n'),
+)
+const collector = file(
+  'collector.yaml',
+  'defaultConfig: {tracing: {zipkin: {address: "[fd00::9]:9411"}}}\n',
+)
+
 const forms: readonly (readonly string[])[] = [
   ['-f', injected],
   [
@@ -74,6 +113,9 @@ const forms: readonly (readonly string[])[] = [
   ['--interception-mode', 'TPROXY', '--name', 'a', '-n', 'b'],
   ['-f', injected, '--xds'],
   ['-f', injected, '--xds', 'istiod.istio-system.svc:15010'],
+  ['-f', injected, '-f', shared],
+  ['-f', injected, '--xds', '--meshConfigFile', collector],
+  ['-f', injected, '--xds', '--istio-version', '1.8'],
 ]
 
 async function print(args: readonly string[]): Promise<string> {
@@ -110,4 +152,24 @@ t.test('which pod', async (t) => {
     print(['-f', injected, '--xds', 'nowhere']),
     /--xds: got "nowhere", want host:port/,
   )
+})
+
+t.test('the defaults are those of the version that injected', async (t) => {
+  const made = async (...args: readonly string[]): Promise<unknown> => {
+    const text = readFileSync(await print(['-f', injected, '--xds', ...args]), 'utf8')
+    const { node, tracing, static_resources } = JSON.parse(text) as {
+      node: { metadata: { PROXY_CONFIG: { concurrency?: number } } }
+      tracing?: object
+      static_resources: { clusters: { name: string }[] }
+    }
+    return {
+      concurrency: node.metadata.PROXY_CONFIG.concurrency,
+      traces: tracing !== undefined,
+      clusters: static_resources.clusters.map(({ name }) => name),
+    }
+  }
+  const clusters = ['prometheus_stats', 'agent', 'sds-grpc', 'xds-grpc']
+  t.strictSame(await made(), { concurrency: undefined, traces: false, clusters })
+  const want = { concurrency: 2, traces: true, clusters: [...clusters, 'zipkin'] }
+  t.strictSame(await made('--istio-version', '1.8'), want, 'as in document 004')
 })

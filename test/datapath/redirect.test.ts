@@ -92,3 +92,13 @@ t.test('requests in the ordinary mode', need(datapathUnavailable()), async (t) =
     t.match(both.join('\n'), `outbound|8080||${WEB.v4}`)
   })
 })
+
+t.test('the agent is where the pod says', need(datapathUnavailable()), async (t) => {
+  const annotations = { 'status.sidecar.istio.io/port': '15099' }
+  const scenario = await setUp(t, await initProgram(t), { injection: { containers, annotations } })
+  const questions = rows
+    .filter(({ port }) => port === 15020 || port === 15021)
+    .map((row): Row => (row.port === 15020 ? { ...row, port: 15099 } : row))
+  t.equal(questions.length, 3)
+  await runRows(t, scenario, questions)
+})

@@ -1,56 +1,13 @@
 import t from 'tap'
 import { buildDiscovered, buildStandalone } from '../../../core/bootstrap/bootstrap.ts'
 import { readProxy } from '../../../core/bootstrap/from-pod.ts'
-import type { Proxy } from '../../../core/bootstrap/proxy.ts'
-import { readServices } from '../../../core/bootstrap/read-services.ts'
-import type { Service } from '../../../core/bootstrap/services.ts'
-import { injectPod } from '../../../core/inject/inject.ts'
-import { isObject, type Json, type JsonObject } from '../../../core/json.ts'
-import type { Pod } from '../../../core/k8s.ts'
+import type { Json, JsonObject } from '../../../core/json.ts'
 import type { Problem } from '../../../core/problem.ts'
-import { configOf, requestFor } from '../../support/config.ts'
+import { configOf } from '../../support/config.ts'
+import { at, injected, named, proxyOf } from './pod.ts'
 
-type Texts = Parameters<typeof configOf>[0]
-
-/** A pod as injection leaves it, and the mesh that it was injected for. */
-function injected(metadata: JsonObject = {}, texts: Texts = {}): { pod: Pod; texts: Texts } {
-  const ports = [{ containerPort: 9080 }]
-  const decision = injectPod(
-    requestFor(
-      {
-        metadata: { name: 'productpage-v1-6b', namespace: 'default', ...metadata },
-        spec: {
-          serviceAccountName: 'bookinfo-productpage',
-          containers: [{ name: 'productpage', image: 'productpage', ports }],
-        },
-      },
-      { namespace: 'default' },
-    ),
-    configOf(texts),
-  )
-  if (decision.kind !== 'inject') throw new Error(decision.kind)
-  return { pod: decision.pod, texts }
-}
-
-function proxyOf(given: { pod: Pod; texts: Texts }, addresses: readonly string[] = []): Proxy {
-  const read = readProxy(given.pod, configOf(given.texts).mesh, { addresses })
-  if (!read.ok) throw new Error(JSON.stringify(read.problems))
-  return read.value
-}
-
-/** A member of a tree by names and places. */
-function at(value: Json | undefined, ...path: readonly (string | number)[]): Json | undefined {
-  return path.reduce<Json | undefined>((here, step) => {
-    if (Array.isArray(here) && typeof step === 'number') return here[step] as Json
-    return isObject(here) ? here[`${step}`] : undefined
-  }, value)
-}
-
-function named(list: Json | undefined, name: string): JsonObject {
-  const found = (list as readonly JsonObject[]).find((one) => one['name'] === name)
-  if (found === undefined) throw new Error(`nothing is called ${name}`)
-  return found
-}
+const STATUS = 'status.sidecar.istio.io/port'
+const CONFIG = 'proxy.istio.io/config'
 
 t.test('the node is the injected pod', async (t) => {
   const labels = { app: 'productpage', version: 'v1' }
@@ -92,6 +49,65 @@ t.test('variables of the mesh and of the pod reach the node', async (t) => {
     'proxyAdminPort: 15999\nserviceCluster: shop\ntracing: {zipkin: {address: "z:9411"}}\n'
   const own = proxyOf(injected({ annotations: { 'proxy.istio.io/config': config } }))
   t.strictSame([own.ports.admin, own.node.cluster, own.zipkin], [15999, 'shop', 'z:9411'])
+})
+
+const agents = [
+  { name: 'the annotation', annotations: { [STATUS]: ' 15099' }, port: 15099 },
+  { name: 'the configuration', annotations: { [CONFIG]: 'statusPort: 15088' }, port: 15088 },
+  {
+    name: 'both: the annotation wins, as in injection',
+    annotations: { [STATUS]: '15099', [CONFIG]: 'statusPort: 15088' },
+    port: 15099,
+  },
+  { name: '0, which switches the agent off', annotations: { [STATUS]: '0' }, port: 15020 },
+] as const
+
+for (const { name, annotations, port } of agents) {
+  t.test(`the port of the agent by ${name}`, async (t) => {
+    const proxy = proxyOf(injected({ annotations }))
+    t.equal(at(proxy.node.metadata, 'PROXY_CONFIG', 'statusPort'), port)
+    for (const built of [
+      buildStandalone(proxy, []),
+      buildDiscovered(proxy, { kind: 'pipe', path: './xds' }),
+    ]) {
+      const agent = named(at(built, 'static_resources', 'clusters'), 'agent')
+      t.match(JSON.stringify(agent), `"port_value":${port}}`)
+    }
+  })
+}
+
+t.test('the address of istiod by annotation', async (t) => {
+  const annotations = {
+    'sidecar.istio.io/discoveryAddress': 'istiod-canary.istio-system.svc:15012',
+  }
+  const { node } = proxyOf(injected({ annotations }))
+  t.equal(
+    at(node.metadata, 'PROXY_CONFIG', 'discoveryAddress'),
+    'istiod-canary.istio-system.svc:15012',
+  )
+})
+
+const collectors = [
+  {
+    address: 'zipkin:9411',
+    want: { type: 'STRICT_DNS', dns_lookup_family: 'V4_ONLY' },
+    host: 'zipkin',
+  },
+  { address: '10.0.0.7:9411', want: { type: 'STATIC' }, host: '10.0.0.7' },
+  { address: '[fd00::9]:9411', want: { type: 'STATIC' }, host: 'fd00::9' },
+] as const
+
+t.test('collectors by name and by address', async (t) => {
+  for (const { address, want, host } of collectors) {
+    const annotations = { [CONFIG]: `tracing: {zipkin: {address: "${address}"}}` }
+    const proxy = proxyOf(injected({ annotations }))
+    const built = buildDiscovered(proxy, { kind: 'pipe', path: './xds' })
+    const zipkin = named(at(built, 'static_resources', 'clusters'), 'zipkin')
+    t.match(zipkin, want, address)
+    const endpoint = at(zipkin, 'load_assignment', 'endpoints', 0, 'lb_endpoints', 0, 'endpoint')
+    const socket = at(endpoint, 'address', 'socket_address')
+    t.strictSame(socket, { address: host, port_value: 9411 })
+  }
 })
 
 const shapes = [
@@ -204,27 +220,6 @@ const mesh = (text: string): (() => readonly Problem[]) => {
     return read.ok ? [] : read.problems
   }
 }
-const services = (...objects: readonly JsonObject[]): Service[] | readonly Problem[] => {
-  const read = readServices(objects.map((value) => ({ path: 'f.yaml:1', value })))
-  return read.ok ? [...read.value] : read.problems
-}
-const entry = (spec: JsonObject): JsonObject => ({
-  apiVersion: 'networking.istio.io/v1',
-  kind: 'ServiceEntry',
-  spec: {
-    hosts: ['a.test'],
-    ports: [{ number: 80, name: 'http', protocol: 'HTTP' }],
-    resolution: 'STATIC',
-    endpoints: [{ address: '10.0.0.1' }],
-    ...spec,
-  },
-})
-const rule = (loadBalancer: JsonObject): JsonObject => ({
-  apiVersion: 'networking.istio.io/v1',
-  kind: 'DestinationRule',
-  spec: { host: 'a.test', trafficPolicy: { loadBalancer } },
-})
-
 const refused: readonly {
   readonly name: string
   readonly problems: () => unknown
@@ -260,32 +255,15 @@ const refused: readonly {
     want: [{ path: 'mesh: accessLogFormat', want: /JSON object/ }],
   },
   {
-    name: 'a service whose names somebody has to resolve',
-    problems: () => services(entry({ resolution: 'DNS' })),
-    want: [{ path: 'f.yaml:1: spec.resolution', got: 'DNS' }],
-  },
-  {
-    name: 'a service twice',
-    problems: () => services(entry({}), entry({})),
-    want: [{ got: 'a.test:80', want: 'each host and port once' }],
-  },
-  {
-    name: 'ports and addresses out of range, all of them',
-    problems: () =>
-      services(
-        entry({ addresses: ['nowhere'], ports: [{ number: 0, name: 'x', protocol: 'TCP' }] }),
-      ),
-    want: [{ got: 'nowhere' }, { got: '0' }, { got: '0' }],
-  },
-  {
-    name: 'balancing that Envoy has not',
-    problems: () => services(entry({}), rule({ simple: 'BEST' })),
-    want: [{ path: 'f.yaml:1: spec.trafficPolicy.loadBalancer.simple', got: 'BEST' }],
-  },
-  {
-    name: 'a hash of nothing',
-    problems: () => services(entry({}), rule({ consistentHash: {} })),
-    want: [{ path: 'f.yaml:1: spec.trafficPolicy.loadBalancer.consistentHash', got: '{}' }],
+    name: 'a port of the agent that is none',
+    problems: () => {
+      const { pod } = injected()
+      const annotations = { ...pod.metadata?.annotations, [STATUS]: '15o20' }
+      const broken = { ...pod, metadata: { ...pod.metadata, annotations } }
+      const read = readProxy(broken, configOf({}).mesh, { addresses: [] })
+      return read.ok ? [] : read.problems
+    },
+    want: [{ path: STATUS, got: '15o20' }],
   },
 ]
 
@@ -294,32 +272,3 @@ for (const { name, problems, want } of refused) {
     t.match(problems(), want)
   })
 }
-
-const balanced = [
-  { loadBalancer: { simple: 'ROUND_ROBIN' }, want: { lb_policy: 'ROUND_ROBIN' } },
-  { loadBalancer: { simple: 'LEAST_CONN' }, want: { lb_policy: 'LEAST_REQUEST' } },
-  { loadBalancer: { simple: 'RANDOM' }, want: { lb_policy: 'RANDOM' } },
-  { loadBalancer: {}, want: { lb_policy: 'LEAST_REQUEST' } },
-  { loadBalancer: { simple: 'PASSTHROUGH' }, want: { type: 'ORIGINAL_DST' } },
-  {
-    loadBalancer: { consistentHash: { useSourceIp: true, minimumRingSize: 64 } },
-    want: { lb_policy: 'RING_HASH', ring_hash_lb_config: { minimum_ring_size: 64 } },
-  },
-  {
-    loadBalancer: { consistentHash: { httpCookie: { name: 'user', ttl: '0s' } } },
-    want: { lb_policy: 'RING_HASH', ring_hash_lb_config: { minimum_ring_size: 1024 } },
-  },
-] as const
-
-t.test('balancing as Istio names it', async (t) => {
-  for (const { loadBalancer, want } of balanced) {
-    const read = readServices([
-      { path: 'f', value: entry({}) },
-      { path: 'f', value: rule(loadBalancer) },
-    ])
-    if (!read.ok) throw new Error(JSON.stringify(read.problems))
-    const built = buildStandalone(proxyOf(injected()), read.value)
-    const cluster = named(at(built, 'static_resources', 'clusters'), 'outbound|80||a.test')
-    t.match(cluster, want, JSON.stringify(loadBalancer))
-  }
-})
