@@ -2,7 +2,7 @@
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { endianness } from 'node:os'
 import { join } from 'node:path'
-import type { Admin, Seen } from '../core/describe/seen.ts'
+import type { Admin, Seen, Unseen } from '../core/describe/seen.ts'
 import {
   readSockets,
   SOCKET_LISTS,
@@ -12,15 +12,17 @@ import {
 } from '../core/describe/sockets.ts'
 import { addressesInside } from '../iptables-init/addresses.ts'
 import type { Run } from '../iptables-init/run.ts'
+import { idMaps } from './describe-ids.ts'
 import type { Place } from './describe-place.ts'
 import { seeRules } from './describe-rules.ts'
 
 /** Everything that there is to see. `run` runs programs inside; what fails is told in `unseen`. */
 export async function look(run: Run, place: Place, adminPort: number): Promise<Seen> {
-  const unseen: string[] = []
+  const unseen: Unseen[] = []
   const attempt = async <T>(work: Promise<T>, otherwise: T): Promise<T> =>
     work.catch((error: unknown) => {
-      unseen.push(error instanceof Error ? error.message : String(error))
+      const says = error instanceof Error ? error.message : String(error)
+      unseen.push({ says, families: [] })
       return otherwise
     })
   // The rules first: asking Envoy is a packet that they count.
@@ -29,10 +31,14 @@ export async function look(run: Run, place: Place, adminPort: number): Promise<S
     seeRules(run, process.env['PATH']),
     attempt(seeSockets(run), []),
   ])
+  const ids = await idMaps(place)
   const programs = await programsOf(place, new Set(sockets.map(({ inode }) => inode)))
   const listeners = sockets.map((one): Listener => {
     const program = programs.get(one.inode)
-    return program === undefined ? one : { ...one, program }
+    const uid = ids.uid(one.uid)
+    return program === undefined
+      ? { ...one, uid }
+      : { ...one, uid, program: { ...program, gid: ids.gid(program.gid) } }
   })
   return {
     addresses,

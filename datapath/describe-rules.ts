@@ -1,6 +1,6 @@
 /** The rules in a network namespace, of every engine. Reads only: nothing that is run here makes a table. */
 import type { Family } from '../core/cidrs.ts'
-import type { Engine, Standing } from '../core/describe/seen.ts'
+import type { Engine, Standing, Unseen } from '../core/describe/seen.ts'
 import { formatProblem } from '../core/problem.ts'
 import { readRestore } from '../core/rules/read-iptables.ts'
 import { readNft } from '../core/rules/read-nft.ts'
@@ -10,7 +10,7 @@ import { findProgram, legacyIsEmpty, NO_NFT } from '../iptables-init/tools.ts'
 /** Rules, or why they cannot be seen. */
 export type RulesSeen = {
   readonly standings: readonly Standing[]
-  readonly unseen: readonly string[]
+  readonly unseen: readonly Unseen[]
 }
 
 /** Reads native nftables, then iptables in both backends, in the order in which the kernel asks them. */
@@ -22,24 +22,25 @@ export async function seeRules(run: Run, path: string | undefined): Promise<Rule
     ),
   ])
   return {
-    standings: parts.flatMap((part) => (typeof part === 'string' ? [] : part)),
-    unseen: parts.flatMap((part) => (typeof part === 'string' ? [part] : [])),
+    standings: parts.flatMap((part) => ('says' in part ? [] : part)),
+    unseen: parts.flatMap((part) => ('says' in part ? [part] : [])),
   }
 }
 
 const FAMILIES: readonly Family[] = ['v4', 'v6']
 
-type Part = readonly Standing[] | string
+type Part = readonly Standing[] | Unseen
 
 async function seeNative(run: Run, path: string | undefined): Promise<Part> {
   const nft = findProgram('nft', path)
-  if (nft === undefined) return 'native nftables: nft is not in PATH'
+  const hidden = (why: string): Unseen => ({ says: `native nftables: ${why}`, families: FAMILIES })
+  if (nft === undefined) return hidden('nft is not in PATH')
   const { code, stdout, stderr } = await run(nft, ['list', 'ruleset'])
-  if (code !== 0) return `native nftables: nft list ruleset failed with ${code}: ${stderr.trim()}`
+  if (code !== 0) return hidden(`nft list ruleset failed with ${code}: ${stderr.trim()}`)
   const read = readNft(stdout)
   return read.ok
     ? [{ engine: 'native nft', families: FAMILIES, rules: read.value }]
-    : `native nftables: ${read.problems.map(formatProblem).join('; ')}`
+    : hidden(read.problems.map(formatProblem).join('; '))
 }
 
 async function seeIptables(
@@ -54,17 +55,27 @@ async function seeIptables(
   if (backend === 'legacy' && (await legacyIsEmpty(run, family, false))) return []
   if (save !== undefined) return saved(run, save, `iptables-${backend}`, family)
   const plain = findProgram(`${name}-save`, path)
-  if (plain === undefined) return `${name}-${backend}: ${name}-${backend}-save is not in PATH`
-  return backend === 'nft' ? saved(run, plain, 'iptables', family) : []
+  const why = backend === 'legacy' ? 'the kernel lists tables, and ' : ''
+  const says = `${name}-${backend}: ${why}${name}-${backend}-save is not in PATH`
+  if (plain === undefined) return { says, families: [family] }
+  // The plain name is that of either backend.
+  const isLegacy = await isOfLegacy(run, plain)
+  if (backend === 'nft') return isLegacy ? [] : saved(run, plain, 'iptables', family)
+  return isLegacy ? saved(run, plain, 'iptables-legacy', family) : { says, families: [family] }
+}
+
+async function isOfLegacy(run: Run, save: string): Promise<boolean> {
+  return (await run(save, ['--version'])).stdout.includes('(legacy)')
 }
 
 async function saved(run: Run, save: string, engine: Engine, family: Family): Promise<Part> {
+  const hidden = (why: string): Unseen => ({ says: `${engine}: ${why}`, families: [family] })
   const { code, stdout, stderr } = await run(save, ['-c'])
   if (code !== 0) {
-    return NO_NFT.test(stderr) ? [] : `${engine}: ${save} failed with ${code}: ${stderr.trim()}`
+    return NO_NFT.test(stderr) ? [] : hidden(`${save} failed with ${code}: ${stderr.trim()}`)
   }
   const read = readRestore(stdout)
   return read.ok
     ? [{ engine, families: [family], rules: read.value }]
-    : `${engine}: ${read.problems.map(formatProblem).join('; ')}`
+    : hidden(read.problems.map(formatProblem).join('; '))
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Family } from '../core/cidrs.ts'
 import type { Asked, AskedRules } from '../core/describe/asked.ts'
 import type { Wanted } from '../core/describe/questions.ts'
-import { oursIn, ourRules, type Seen } from '../core/describe/seen.ts'
+import { isHidden, oursIn, ourRules, type Seen } from '../core/describe/seen.ts'
 import type { InterceptionOptions } from '../core/options/interception.ts'
 import { buildPlan } from '../core/rules/build.ts'
 import type { Comparison } from '../core/rules/canonical.ts'
@@ -102,7 +102,7 @@ function driftOf(plan: Plan, seen: Seen, comparison: Comparison): readonly strin
       )
     }),
     ...families.flatMap((family) =>
-      plan.families.includes(family) && oursIn(seen, family).length === 0
+      plan.families.includes(family) && oursIn(seen, family).length === 0 && !isHidden(seen, family)
         ? [`IPv${family.slice(1)} - (all its rules)`]
         : [],
     ),

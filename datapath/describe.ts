@@ -126,7 +126,7 @@ function toJson(one: Case, found: readonly Contradiction[], { name }: Place): ob
       return { ...at, rule: printRule(rule), packets: rule.counted?.packets }
     }),
     differences: wanted?.drift ?? [],
-    unseen: seen.unseen,
+    unseen: seen.unseen.map(({ says }) => says),
     contradictions: found,
   }
 }

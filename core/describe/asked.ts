@@ -44,6 +44,8 @@ export type Asked = {
   readonly twice: boolean
   /** As whom the proxy is to run; numbers that the pod does not say are left out. */
   readonly proxy?: { readonly uid?: number; readonly gid?: number }
+  /** Whether its users are those of a user namespace of its own (`hostUsers: false`). */
+  readonly hasOwnUsers: boolean
   /** TCP ports that the application's containers declare. */
   readonly appPorts: readonly Port[]
   /** Ports at which the kubelet asks the proxy and its agent. */
@@ -61,6 +63,7 @@ export function readAsked(pod: Pod): Read<Asked> {
   const common = {
     pod: `${metadata?.namespace ?? 'default'}/${metadata?.name ?? ''}`,
     ...wishesOf(pod),
+    hasOwnUsers: spec?.hostUsers === false,
     annotations: TRAFFIC.flatMap(({ key }): [string, string][] => {
       const text = key === REDIRECT_PLAN_ANNOTATION ? undefined : own(annotations, key)
       return text === undefined ? [] : [[key, text]]

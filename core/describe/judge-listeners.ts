@@ -2,14 +2,14 @@
 import type { Port } from '../ports.ts'
 import { listed, type Contradiction } from './contradiction.ts'
 import type { Case } from './judge.ts'
-import type { Passage } from './packets.ts'
+import { likelyEnd, type Passage } from './packets.ts'
 import type { Listener } from './sockets.ts'
 
 /** Contradictions between the rules and who listens. */
 export function judgeListeners(one: Case): readonly Contradiction[] {
-  const sent = one.passages.filter(
-    ({ kind, live }) => kind !== 'proxy' && live.end.kind === 'captured',
-  )
+  const sent = one.passages.filter((passage) => {
+    return passage.kind !== 'proxy' && likelyEnd(passage).kind === 'captured'
+  })
   // DNS that no rule of its own takes goes where all else goes.
   const ordinary = sent.filter(({ kind }) => kind !== 'dns').map(portOf)
   const dns = sent.filter(
@@ -85,9 +85,11 @@ function judgeDns(dns: readonly Passage[]): readonly Contradiction[] {
   return [{ code: 'dns-nobody', says, remedy }]
 }
 
-function judgeProbes({ passages }: Case): readonly Contradiction[] {
-  const idle = passages.filter(({ kind, live, taker }) => {
-    return kind === 'probe' && live.end.kind === 'left-alone' && taker === undefined
+/** Ports that the kubelet asks, and nobody answers. */
+export function judgeProbes({ passages }: Case): readonly Contradiction[] {
+  const idle = passages.filter((one) => {
+    const isAsked = one.kind === 'probe' && likelyEnd(one).kind === 'left-alone'
+    return isAsked && one.taker === undefined
   })
   const ports = [
     ...new Set(
@@ -105,6 +107,7 @@ function firstOf(passages: readonly Passage[]): Passage['family'] {
   return passages.some(({ family }) => family === 'v4') ? 'v4' : 'v6'
 }
 
-function portOf({ live, packet }: Passage): Port {
-  return live.end.kind === 'captured' ? live.end.port : packet.to.port
+function portOf(passage: Passage): Port {
+  const end = likelyEnd(passage)
+  return end.kind === 'captured' ? end.port : passage.packet.to.port
 }

@@ -1,32 +1,44 @@
 /** Packets that end elsewhere than they should. */
-import { printRule } from '../rules/iptables.ts'
 import type { TraceEnd } from '../rules/trace.ts'
 import { listed, type Contradiction } from './contradiction.ts'
+import { decidedBy } from './decider.ts'
 import type { Case } from './judge.ts'
+import { emptied, judgeEmptied } from './judge-emptied.ts'
 import type { Passage } from './packets.ts'
 
 /** Contradictions of single packets; the same one of several ports or families is told once. */
-export function judgePassages({ asked, passages }: Case): readonly Contradiction[] {
+export function judgePassages(one: Case): readonly Contradiction[] {
+  const { asked, passages } = one
+  const lost = emptied(one)
+  const missing = judgeEmptied(one, lost)
+  const isTold = (passage: Passage): boolean => missing.length > 0 && lost.includes(passage)
   const loops = passages.filter(
     ({ kind, live }) => kind === 'proxy' && live.end.kind === 'captured',
   )
-  const others = passages.filter(({ kind, want, live }) => {
-    return (
-      kind !== 'proxy' &&
-      want !== undefined &&
-      !isSameEnd(want, live.end) &&
-      live.end.kind !== 'undecided'
-    )
-  })
-  const isHalf = (one: Passage): boolean =>
-    one.family === 'v6' && !others.some(({ family, kind }) => family === 'v4' && kind === one.kind)
+  const others = passages.filter((passage) => isElsewhere(passage) && !isTold(passage))
+  const isHalf = (one: Passage): boolean => one.family === 'v6' && isRightInV4(passages, one)
   const half = others.filter(isHalf)
   const whole = others.filter((one) => !isHalf(one) && one.family === firstFamily(others, one))
   return [
+    ...missing,
     ...loops.slice(0, 1).map((one) => circle(one, asked?.rules?.options.proxyUids ?? [])),
     ...whole.map(elsewhere),
     ...(half.length === 0 ? [] : [halfCaptured(half)]),
   ]
+}
+
+function isElsewhere({ kind, want, live }: Passage): boolean {
+  if (kind === 'proxy' || want === undefined || live.end.kind === 'undecided') return false
+  return !isSameEnd(want, live.end)
+}
+
+/** Whether there is IPv4 of the same kind, and all of it goes where it should. */
+function isRightInV4(all: readonly Passage[], { kind }: Passage): boolean {
+  const same = all.filter((one) => one.family === 'v4' && one.kind === kind)
+  return (
+    same.length > 0 &&
+    same.every(({ want, live }) => want !== undefined && isSameEnd(want, live.end))
+  )
 }
 
 /** IPv6 repeats what IPv4 said. */
@@ -81,14 +93,6 @@ function halfCaptured(half: readonly Passage[]): Contradiction {
     remedy:
       'create the pod anew; where ip6tables fails on this node (see the log of istio-init), load ip6_tables or use nft',
   }
-}
-
-/** The rule that decided, in brackets; nothing where none did. */
-function decidedBy({ live }: Passage): string {
-  const hop = live.hops.findLast(({ rule }) => rule !== undefined && rule.then.do !== 'jump')
-  if (hop?.rule === undefined || hop.place === undefined) return ''
-  const where = `${live.engine ?? ''} ${hop.table} ${hop.chain} ${hop.place}`
-  return ` (${where}: ${printRule(hop.rule)})`
 }
 
 /** Whether packets end alike. */

@@ -34,7 +34,9 @@ export function judgeWriters(
     found.push({ code: 'two-writers', says, remedy })
   }
   const engine = asked?.rules?.engine
-  if (engine !== undefined && !ours.some((one) => one.engine === engine)) {
+  const isSeen = seen.standings.some((one) => one.engine === engine)
+  const mayStand = !isSeen && seen.unseen.some(({ families }) => families.length > 0)
+  if (engine !== undefined && !mayStand && !ours.some((one) => one.engine === engine)) {
     found.push({
       code: 'other-backend',
       says: `the pod asks for rules in ${engine}, and they stand in ${enginesOf(ours)}: ${engine} shows none, though the others work`,

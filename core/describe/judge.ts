@@ -1,14 +1,15 @@
 /** Compares what a pod asks for with what was found, and says what does not fit, the first cause first. */
 import type { Family } from '../cidrs.ts'
+import type { TraceEnd } from '../rules/trace.ts'
 import type { Asked } from './asked.ts'
 import { inOrder, listed, type Contradiction } from './contradiction.ts'
-import { judgeListeners } from './judge-listeners.ts'
+import { judgeListeners, judgeProbes } from './judge-listeners.ts'
 import { judgePassages } from './judge-passages.ts'
 import { enginesOf, judgeWriters } from './judge-writers.ts'
 import { lateAnnotations } from './late.ts'
 import type { Passage } from './packets.ts'
 import { ownAddresses, type Wanted } from './questions.ts'
-import { oursIn, type Seen, type Standing } from './seen.ts'
+import { isHidden, oursIn, type Seen, type Standing } from './seen.ts'
 
 /** Everything that a judgement is made from. Without a pod there is no `asked`. */
 export type Case = {
@@ -23,8 +24,12 @@ export function judge(one: Case): readonly Contradiction[] {
   const { asked, seen } = one
   const ours = FAMILIES.flatMap((family) => oursIn(seen, family))
   // Where rules may stand unseen, nothing can be said to be missing.
-  if (ours.length === 0 && seen.unseen.length > 0) return []
-  if (ours.length === 0) return asked?.rules === undefined ? [] : [missing(asked, seen)]
+  if (ours.length === 0 && FAMILIES.some((family) => isHidden(seen, family))) return []
+  if (ours.length === 0) {
+    if (asked === undefined) return []
+    if (asked.rules !== undefined) return [missing(asked, seen)]
+    return inOrder([...judgeProbes(one), ...judgeEnvoy(seen)])
+  }
   if (asked !== undefined && asked.rules === undefined) return [unasked(asked, ours)]
   return inOrder([
     ...judgeWriters(one, ours),
@@ -66,11 +71,7 @@ function judgeRest(one: Case): readonly Contradiction[] {
     const remedy = 'create the pod anew: whoever writes the rules adds it'
     found.push({ code: 'route-missing', says: line, remedy })
   }
-  if (seen.admin.kind === 'not-ready') {
-    const says = `Envoy listens, but is not ready: ${seen.admin.says}`
-    const remedy = 'it has no configuration yet: look at the log of istio-proxy and at istiod'
-    found.push({ code: 'not-ready', says, remedy })
-  }
+  found.push(...judgeEnvoy(seen))
   const [drift, ...more] = wanted?.drift ?? []
   if (drift !== undefined) {
     const others = more.length === 0 ? '' : `, and ${more.length} more`
@@ -88,6 +89,13 @@ function judgeRest(one: Case): readonly Contradiction[] {
     found.push({ code: 'annotation-late', says, remedy })
   }
   return [...found, ...judgeExcluded(one), ...judgeOpenIpv6(asked, seen, passages)]
+}
+
+function judgeEnvoy({ admin }: Seen): readonly Contradiction[] {
+  if (admin.kind !== 'not-ready') return []
+  const says = `Envoy listens, but is not ready: ${admin.says}`
+  const remedy = 'it has no configuration yet: look at the log of istio-proxy and at istiod'
+  return [{ code: 'not-ready', says, remedy }]
 }
 
 /** Some excluded ports are common; all of them leave nothing for the proxy. */
@@ -111,12 +119,14 @@ function judgeOpenIpv6(
   passages: readonly Passage[],
 ): readonly Contradiction[] {
   const own = ownAddresses(seen).find(({ family }) => family === 'v6')
-  const isTaken = (family: Family): boolean =>
+  const ends = (family: Family, kind: TraceEnd['kind']): boolean =>
     passages.some(
-      (one) => one.family === family && one.kind !== 'dns' && one.live.end.kind === 'captured',
+      (one) => one.family === family && one.kind !== 'dns' && one.live.end.kind === kind,
     )
   const isAsked = asked?.rules?.options.dualStack === true
-  if (own === undefined || isAsked || !isTaken('v4') || isTaken('v6')) return []
+  const isOpen = !ends('v6', 'captured') && !ends('v6', 'undecided')
+  if (own === undefined || isAsked || !ends('v4', 'captured') || !isOpen) return []
+  if (isHidden(seen, 'v6')) return []
   const says = `IPv6 is not captured, only IPv4: the pod has ${own.text}, and what goes there or leaves from there passes the proxy by`
   const remedy =
     'set ISTIO_DUAL_STACK to true for the proxy (ProxyConfig proxyMetadata) and create the pod anew, or take IPv6 from the pod'

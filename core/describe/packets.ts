@@ -3,7 +3,7 @@ import type { Family } from '../cidrs.ts'
 import { trace, type TraceEnd } from '../rules/trace.ts'
 import type { Asked } from './asked.ts'
 import { ownAddresses, questionsOf, type Question, type Wanted } from './questions.ts'
-import { traceLive, type LiveTrace, type Seen } from './seen.ts'
+import { isHidden, traceLive, type LiveTrace, type Seen } from './seen.ts'
 import { takerOf, type Listener } from './sockets.ts'
 
 /** A packet and what becomes of it. */
@@ -18,21 +18,23 @@ export type Passage = Question & {
 
 const LOOPBACK = { v4: '127.0.0.1', v6: '::1' } as const
 
-/** Follows every packet, family by family as far as the pod has addresses. */
+/** Follows every packet, family by family as far as the pod has addresses and its rules could be looked at. */
 export function passages(
   asked: Asked | undefined,
   wanted: Wanted | undefined,
   seen: Seen,
 ): readonly Passage[] {
-  return ownAddresses(seen).flatMap(({ family, text }) => {
+  const known = ownAddresses(seen).filter(({ family }) => !isHidden(seen, family))
+  return known.flatMap(({ family, text }) => {
     const questions = questionsOf(family, text, { asked, wanted, seen })
     return questions.map((one): Passage => {
       const live = traceLive(seen, one.packet)
-      const taker = takenBy(seen, one, live)
+      const want = wanted === undefined ? undefined : trace(wanted.sets[family], one.packet).end
+      const taker = takenBy(seen, one, likelyEnd({ live, want }))
       return {
         ...one,
         family,
-        ...(wanted !== undefined && { want: trace(wanted.sets[family], one.packet).end }),
+        ...(want !== undefined && { want }),
         live,
         ...(taker !== undefined && { taker }),
       }
@@ -40,7 +42,16 @@ export function passages(
   })
 }
 
-function takenBy(seen: Seen, { packet }: Question, { end }: LiveTrace): Listener | undefined {
+/** Where a packet ends; where a rule decides that cannot be judged, where it should. */
+export function likelyEnd(one: {
+  readonly live: LiveTrace
+  readonly want?: TraceEnd | undefined
+}): TraceEnd {
+  const { live, want } = one
+  return live.end.kind === 'undecided' ? (want ?? live.end) : live.end
+}
+
+function takenBy(seen: Seen, { packet }: Question, end: TraceEnd): Listener | undefined {
   const family = packet.to.address.includes(':') ? 'v6' : 'v4'
   const isIn = 'in' in packet
   if (end.kind === 'captured') {

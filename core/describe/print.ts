@@ -7,6 +7,7 @@ import { printRule } from '../rules/iptables.ts'
 import type { Rule } from '../rules/model.ts'
 import { hasOurs } from '../rules/ours.ts'
 import type { Contradiction } from './contradiction.ts'
+import { decidedBy } from './decider.ts'
 import type { Case } from './judge.ts'
 import { printEndOf } from './judge-passages.ts'
 import type { Passage } from './packets.ts'
@@ -21,7 +22,7 @@ export type Verdict = 'fine' | 'contradiction' | 'unknown'
 
 /** The verdict, and the sentence that says it. */
 export function verdictOf(
-  { asked, seen }: Case,
+  { asked, seen, passages }: Case,
   [first]: readonly Contradiction[],
 ): { readonly verdict: Verdict; readonly says: string } {
   if (first !== undefined) return { verdict: 'contradiction', says: first.says }
@@ -29,8 +30,18 @@ export function verdictOf(
   if (unseen !== undefined) {
     return {
       verdict: 'unknown',
-      says: `nothing contradicts, but not all could be looked at: ${unseen}`,
+      says: `nothing contradicts, but not all could be looked at: ${unseen.says}`,
     }
+  }
+  const undecided = passages.find(({ live }) => live.end.kind === 'undecided')
+  if (undecided !== undefined) {
+    return {
+      verdict: 'unknown',
+      says: `nothing contradicts, but where a packet ends could not be told: ${undecided.says}, and this is ${printEndOf(undecided.live.end)}${decidedBy(undecided)}`,
+    }
+  }
+  if (asked !== undefined && asked.rules === undefined) {
+    return { verdict: 'fine', says: 'the pod asks for no rules, and there are none' }
   }
   if (asked !== undefined) return { verdict: 'fine', says: 'the rules do what the pod asks for' }
   return seen.standings.some(({ rules }) => hasOurs(rules))
@@ -59,7 +70,7 @@ export function printDescription(
     ['listeners', listenerLines(one)],
     ['counters', counterLines(seen, why)],
     ['differences (- missing, + too much, ~ moved)', one.wanted?.drift ?? []],
-    ['not looked at', seen.unseen],
+    ['not looked at', seen.unseen.map(({ says }) => says)],
     [
       'contradictions',
       found.flatMap(({ code, says, remedy }) => [`${code}: ${says}`, `  do: ${remedy}`]),

@@ -57,10 +57,15 @@ export function ownAddresses({ addresses }: Seen): { family: Family; text: strin
 /** As whom the proxy runs: whoever holds the ports that rules send to, else as the pod says. */
 export function proxyUsers(asked: Asked | undefined, seen: Seen): readonly ProxyUser[] {
   const ports = capturePorts(asked, seen)
+  const said = asked?.proxy
   const holders = seen.listeners
     .filter(({ protocol, port }) => protocol === 'tcp' && ports.includes(port))
-    .map(({ uid, program }) => ({ uid, ...(program !== undefined && { gid: program.gid }) }))
-  const said = asked?.proxy
+    // Without a process to look at, users of a namespace of their own cannot be told.
+    .filter(({ program }) => program !== undefined || !hasUnknownUsers(asked, seen))
+    .map(({ uid, program }): ProxyUser => {
+      const gid = program?.gid ?? (uid === said?.uid ? said.gid : undefined)
+      return { uid, ...(gid !== undefined && { gid }) }
+    })
   const first = asked?.rules?.options.proxyUids[0]
   const uid = said?.uid ?? (typeof first === 'number' ? first : undefined)
   const users =
@@ -71,6 +76,10 @@ export function proxyUsers(asked: Asked | undefined, seen: Seen): readonly Proxy
     (user, index) =>
       users.findIndex(({ uid: one, gid }) => one === user.uid && gid === user.gid) === index,
   )
+}
+
+function hasUnknownUsers(asked: Asked | undefined, { listeners }: Seen): boolean {
+  return asked?.hasOwnUsers === true && !listeners.some(({ program }) => program !== undefined)
 }
 
 /** The ports to which rules send TCP connections, and those to which they should. */

@@ -30,8 +30,21 @@ export type Seen = {
   readonly standings: readonly Standing[]
   readonly listeners: readonly Listener[]
   readonly admin: Admin
-  /** What could not be looked at, and why: each a sentence. */
-  readonly unseen: readonly string[]
+  readonly unseen: readonly Unseen[]
+}
+
+/** What could not be looked at. */
+export type Unseen = {
+  /** What, and why: a sentence. */
+  readonly says: string
+  /** The families whose rules it may hold; none where it holds no rules of ours. */
+  readonly families: readonly Family[]
+}
+
+/** Whether rules of ours may stand for a family where nobody could look: then nothing is known of it. */
+export function isHidden(seen: Seen, family: Family): boolean {
+  const mayStand = seen.unseen.some(({ families }) => families.includes(family))
+  return mayStand && oursIn(seen, family).length === 0
 }
 
 /** The standings that hold rules of ours for a family. */

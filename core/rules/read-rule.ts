@@ -197,7 +197,10 @@ function readVerdict(option: string, words: readonly string[]): Verdict {
 }
 
 /** Targets that come without options and are no chains. */
-const EXTENSIONS = new Set(['MASQUERADE', 'REJECT', 'LOG', 'TRACE', 'NOTRACK', 'QUEUE', 'NFLOG'])
+const EXTENSIONS = new Set([
+  ...['MASQUERADE', 'REJECT', 'QUEUE', 'NOTRACK', 'CT'],
+  ...['LOG', 'NFLOG', 'ULOG', 'TRACE'],
+])
 
 function readRange(text: string): string | undefined {
   if (readCidr('rule', text).ok) return text

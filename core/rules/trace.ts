@@ -1,6 +1,14 @@
 import { containsAddress, type Family } from '../cidrs.ts'
 import type { Port } from '../ports.ts'
-import { chainsOf, type Chain, type Hook, type Match, type Rule, type RuleSet } from './model.ts'
+import {
+  chainsOf,
+  type Chain,
+  type Hook,
+  type Match,
+  type Rule,
+  type RuleSet,
+  type Verdict,
+} from './model.ts'
 
 /** One end of a connection. */
 export type Endpoint = { readonly address: string; readonly port: Port }
@@ -51,6 +59,8 @@ type State = {
   to: Endpoint
   mark: number
   connectionMark: number
+  /** Conntrack was told to pass it over: the nat table is not asked. */
+  isUntracked: boolean
   readonly hops: Hop[]
 }
 
@@ -65,7 +75,14 @@ const DEEPEST = 16
  */
 export function trace(set: RuleSet, packet: Packet): Trace {
   const hops: Hop[] = []
-  const start = { packet, to: packet.to, mark: packet.mark ?? 0, connectionMark: 0, hops }
+  const start = {
+    packet,
+    to: packet.to,
+    mark: packet.mark ?? 0,
+    connectionMark: 0,
+    isUntracked: false,
+    hops,
+  }
   if ('in' in packet) {
     return {
       hops,
@@ -86,7 +103,7 @@ const WITHOUT_NAT = ['raw', 'mangle'] as const
 
 function follow(set: RuleSet, state: State, hook: Hook, tables: readonly string[]): TraceEnd {
   for (const table of tables) {
-    if (table === 'nat' && (state.packet.state ?? 'NEW') !== 'NEW') continue
+    if (table === 'nat' && stateOf(state) !== 'NEW') continue
     const chains = chainsOf(set, table)
     const base = chains.find((chain) => chain.name === hook)
     if (base === undefined) continue
@@ -109,7 +126,8 @@ function walk(place: Place, chain: Chain, depth: number): Step {
   const { state, hook, table, chains } = place
   for (const [index, rule] of chain.rules.entries()) {
     const isMet = meets(rule.match, state, hook)
-    if (isMet === false) continue
+    // Whether a rule is met that changes nothing makes no difference.
+    if (isMet === false || (isMet === undefined && isHarmless(rule))) continue
     state.hops.push({ table, hook, chain: chain.name, place: index + 1, rule })
     if (isMet === undefined) return { kind: 'undecided' }
     const step = take(rule, state, hook)
@@ -155,15 +173,40 @@ function take({ then }: Rule, state: State, hook: Hook): Step {
     case 'zone':
     case 'snat':
       return 'go-on'
-    case 'other':
-      return then.words.length === 0 || HARMLESS.has(then.words[1] ?? '')
-        ? 'go-on'
-        : { kind: 'undecided' }
+    case 'other': {
+      if (isNotrack(then)) state.isUntracked = true
+      return isNotrack(then) || isNeutral(then.words) ? 'go-on' : { kind: 'undecided' }
+    }
   }
 }
 
-/** Foreign targets after which a packet goes on as it was. */
-const HARMLESS = new Set(['LOG', 'TRACE', 'NFLOG', 'NOTRACK', 'CT'])
+/** Foreign targets after which a packet goes on, its addresses, ports and marks as they were. */
+const HARMLESS = new Set([
+  ...['LOG', 'NFLOG', 'ULOG', 'TRACE', 'CT', 'CLASSIFY', 'CHECKSUM'],
+  ...['DSCP', 'TOS', 'TTL', 'HL', 'TCPMSS', 'SET'],
+])
+
+/** A rule without target only counts. */
+function isNeutral([, target = '', ...options]: readonly string[]): boolean {
+  const isTurned = options.includes('--notrack') || options.includes('--map-set')
+  return target === '' || (HARMLESS.has(target) && !isTurned)
+}
+
+function isHarmless({ then }: Rule): boolean {
+  return then.do === 'other' && isNeutral(then.words)
+}
+
+/** Whether conntrack passes over the packets that meet a rule, so that the nat table never sees them. */
+export function isNotrack(then: Verdict): boolean {
+  if (then.do !== 'other') return false
+  const [, target, ...options] = then.words
+  return target === 'NOTRACK' || (target === 'CT' && options.includes('--notrack'))
+}
+
+/** What conntrack says of the packet now. */
+function stateOf({ packet, isUntracked }: State): string {
+  return isUntracked ? 'UNTRACKED' : (packet.state ?? 'NEW')
+}
 
 /** Where REDIRECT sends: to loopback what the pod sends, to the interface's own address what comes in. */
 function ownAddress(state: State, hook: Hook): string {
@@ -210,10 +253,15 @@ function meetsOne(match: Match, state: State, hook: Hook): boolean | undefined {
     case 'mark':
       return ((match.of === 'packet' ? state.mark : state.connectionMark) === match.value) !== not
     case 'conntrack':
-      return match.states.includes(packet.state ?? 'NEW')
+      return match.states.includes(stateOf(state))
     case 'other':
-      return undefined
+      return isComment(match.words) ? true : undefined
   }
+}
+
+/** `-m comment --comment TEXT` holds for every packet. */
+function isComment({ length, 0: option, 1: module, 2: name }: readonly string[]): boolean {
+  return length === 4 && option === '-m' && module === 'comment' && name === '--comment'
 }
 
 function isNamed(pattern: string, name: string): boolean {

@@ -1,6 +1,6 @@
 /** `describe` in broken pods: the cause of the trouble is the first thing that it says. */
 import { spawnSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { writeRules } from '../../cni-plugin/apply.ts'
@@ -17,6 +17,7 @@ import { describe, type Described } from '../../datapath/describe.ts'
 import { AT, makeLab, ROOT, type Lab, type Who } from '../../datapath/lab.ts'
 import { untilListening } from '../../datapath/listening.ts'
 import { APP_USER, inject, runInit, type Injected } from '../../datapath/sidecar.ts'
+import { findProgram } from '../../iptables-init/tools.ts'
 import { kernelUnavailable } from '../iptables-init/lab.ts'
 import { blocksOf, wordsOf } from '../docs/page.ts'
 import { need } from '../require.ts'
@@ -67,6 +68,28 @@ const broken: readonly Row[] = [
     rules: async () => undefined,
     code: 'rules-missing',
     says: /^the rules are missing: the arguments of its container istio-init asks? for them/,
+  },
+  {
+    who: 'the rules were flushed, and their chains stand',
+    rules: async (lab, program, pod) => {
+      await write(lab, program, pod)
+      for (const name of ['iptables-nft', 'ip6tables-nft']) {
+        await demand(lab, name, ['-t', 'nat', '-F'])
+      }
+    },
+    code: 'rules-missing',
+    says: /^the rules are missing: the chains of a sidecar are there, but empty, or nothing leads into/,
+  },
+  {
+    who: 'a gateway at whose health port nobody listens',
+    pod: inject({
+      containers: [{ name: 'istio-proxy', image: 'auto' }],
+      annotations: { 'inject.istio.io/templates': 'gateway' },
+    }),
+    rules: async () => undefined,
+    proxy: 'none',
+    code: 'probe-nobody',
+    says: /^nobody listens on 15021, where the kubelet asks for readiness$/m,
   },
   {
     who: 'Envoy is down',
@@ -404,6 +427,115 @@ t.test('a pod whose rules are as asked', need(kernelUnavailable()), async (t) =>
     })
   }
 })
+
+const TPROXY_POD = inject({
+  containers,
+  mesh: DUAL,
+  annotations: { 'sidecar.istio.io/interceptionMode': 'TPROXY' },
+})
+const hostIds = 1_000_000
+
+/** Healthy pods of which something cannot be looked at as usual, and what is said first. */
+const veiled: readonly {
+  readonly who: string
+  readonly row: Omit<Row, 'who' | 'code' | 'says'>
+  /** What the map of a process inside says; without it no process can be looked at. */
+  readonly map?: string
+  readonly without?: RegExp
+  readonly verdict: Described['verdict']
+  readonly says: RegExp
+}[] = [
+  {
+    who: 'a user namespace of its own',
+    row: {
+      proxy: { who: { uid: hostIds + 1337, gid: hostIds + 1337, capabilities: [] } },
+    },
+    map: `         0    ${hostIds}      65536\n`,
+    verdict: 'fine',
+    says: /^the rules do what the pod asks for\n[^]*: sent to 15001, uid 1337$/m,
+  },
+  {
+    who: 'TPROXY, and no process can be looked at',
+    row: { pod: TPROXY_POD, proxy: { who: { uid: 0, gid: 1337, capabilities: [] } } },
+    verdict: 'fine',
+    says: /^the rules do what the pod asks for\n/,
+  },
+  {
+    who: 'no ip6tables, and rules of both families',
+    row: {},
+    without: /^ip6tables/,
+    verdict: 'unknown',
+    says: /^nothing contradicts, but not all could be looked at: ip6tables-nft: ip6tables-nft-save is not in PATH\n/,
+  },
+  {
+    who: 'no ip6tables, and rules of IPv4 only',
+    row: { pod: inject({ containers }) },
+    without: /^ip6tables/,
+    verdict: 'unknown',
+    says: /^nothing contradicts, but not all could be looked at: ip6tables-nft: /,
+  },
+  {
+    who: 'rules in legacy, and programs for nft only',
+    row: {
+      rules: (lab, program, pod) => write(lab, program, pod, ['--force-iptables-binary', 'legacy']),
+    },
+    without: /-legacy/,
+    verdict: 'unknown',
+    says: /^nothing contradicts, but not all could be looked at: iptables-legacy: the kernel lists tables, and iptables-legacy-save is not in PATH\n/,
+  },
+  {
+    who: 'a gateway, which asks for no rules',
+    row: {
+      pod: inject({
+        containers: [{ name: 'istio-proxy', image: 'auto' }],
+        annotations: { 'inject.istio.io/templates': 'gateway' },
+      }),
+      rules: async () => undefined,
+    },
+    verdict: 'fine',
+    says: /^the pod asks for no rules, and there are none\n/,
+  },
+]
+
+t.test('a healthy pod that shows not everything', need(kernelUnavailable()), async (t) => {
+  const program = await initProgram(t)
+  const lab = await makePodLab(t)
+  for (const { who, row, map, without, verdict, says } of veiled) {
+    t.test(who, async (t) => {
+      const file = await setUp(t, lab, program, row)
+      const ids = map === undefined ? {} : { uid_map: map, gid_map: map }
+      const ns = { net: t.fixture('symlink', `net:[${statSync(lab.netns('pod')).ino}]`) }
+      const proc = t.testdir({
+        bin: {},
+        proc: map === undefined ? {} : { '10': { ns, ...ids } },
+      })
+      const path = process.env['PATH']
+      if (without !== undefined) {
+        process.env['PATH'] = onlyTools(join(proc, 'bin'), without)
+        t.teardown(() => (process.env['PATH'] = path))
+      }
+      const flags = {
+        ...flagsFor(lab, file),
+        ...(without === undefined && { proc: `${proc}/proc` }),
+      }
+      const told = await describe(undefined, flags)
+      t.match(told.text, says)
+      t.equal(told.verdict, verdict)
+    })
+  }
+})
+
+/** A folder with the programs that describe runs, less some. */
+function onlyTools(folder: string, without: RegExp): string {
+  const saves = ['iptables', 'ip6tables'].flatMap((name) =>
+    ['', '-nft', '-legacy'].map((backend) => `${name}${backend}-save`),
+  )
+  for (const name of ['cat', 'ip', 'nsenter', 'nft', ...saves]) {
+    const found = findProgram(name, undefined)
+    if (found !== undefined && !without.test(name)) symlinkSync(found, join(folder, name))
+  }
+  return folder
+}
 
 t.test('the guide', need(kernelUnavailable()), async (t) => {
   const lab = await makePodLab(t)

@@ -144,7 +144,7 @@ function caseOf(pod: Pod, change: (set: RuleSet) => RuleSet, seen: Partial<Seen>
   const asked: Asked = read.value
   const { rules } = asked
   if (rules === undefined) throw new Error('no rules')
-  const addresses = ['10.0.0.9/24']
+  const addresses = seen.addresses ?? ['10.0.0.9/24']
   const site = readSite(
     { addresses, resolvConf: '', users: {} },
     { ...rules.options, linkLocalCounts: false },
@@ -154,14 +154,16 @@ function caseOf(pod: Pod, change: (set: RuleSet) => RuleSet, seen: Partial<Seen>
   const sets = { v4: loadFamily(plan, 'v4'), v6: loadFamily(plan, 'v6') }
   const wanted: Wanted = {
     sets,
-    families: ['v4'],
+    families: site.value.families,
     resolvers: { v4: [], v6: [] },
     drift: [],
     lacks: [],
   }
   const found: Seen = {
     addresses,
-    standings: [{ engine: 'iptables-nft', families: ['v4'], rules: change(sets.v4) }],
+    standings: site.value.families.map((family) => {
+      return { engine: 'iptables-nft', families: [family], rules: change(sets[family]) }
+    }),
     listeners: [...OPEN, ...DNS],
     admin: { kind: 'ready' },
     unseen: [],
@@ -186,15 +188,47 @@ function without(is: (text: string) => boolean): (set: RuleSet) => RuleSet {
   })
 }
 
-function foreign(line: string): (set: RuleSet) => RuleSet {
-  const read = readRestore(`*nat\n${line}\nCOMMIT\n`)
-  const rule = read.ok ? read.value.tables[0]?.chains[0]?.rules[0] : undefined
-  if (rule === undefined) throw new Error(line)
+/** The rules of the chains that have one of these names taken away. */
+function flushed(...names: readonly string[]): (set: RuleSet) => RuleSet {
   return ({ tables }) => ({
     tables: tables.map((table) => ({
       ...table,
       chains: table.chains.map((chain) =>
-        table.name === 'nat' && chain.name === 'OUTPUT'
+        table.name === 'nat' && names.includes(chain.name) ? { ...chain, rules: [] } : chain,
+      ),
+    })),
+  })
+}
+
+const JUMPS = flushed('PREROUTING', 'OUTPUT')
+
+/** A chain of mangle whose policy drops. */
+function dropping(name: string): (set: RuleSet) => RuleSet {
+  const mangle = { name: 'mangle', chains: [{ name, policy: 'DROP', rules: [] }] }
+  return ({ tables }) => ({ tables: [...tables, mangle] })
+}
+
+/** A pod that has an address of IPv6 only, and a listener for it. */
+const ONLY_V6 = {
+  addresses: ['fd00::9/64'],
+  listeners: [15001, 15006, 15021].map((port) => listener('::', port)),
+}
+
+/** What the programs for IPv6 would have shown. */
+const NO_IP6TABLES = { says: 'ip6tables-nft: not in PATH', families: ['v6'] } as const
+
+function foreign(line: string, name = 'nat', at = 'OUTPUT'): (set: RuleSet) => RuleSet {
+  const read = readRestore(`*${name}\n${line}\nCOMMIT\n`)
+  const rule = read.ok ? read.value.tables[0]?.chains[0]?.rules[0] : undefined
+  if (rule === undefined) throw new Error(line)
+  return ({ tables }) => ({
+    tables: (tables.some((table) => table.name === name)
+      ? tables
+      : [...tables, { name, chains: [{ name: at, rules: [] }] }]
+    ).map((table) => ({
+      ...table,
+      chains: table.chains.map((chain) =>
+        table.name === name && chain.name === at
           ? { ...chain, rules: [rule, ...chain.rules] }
           : chain,
       ),
@@ -202,7 +236,13 @@ function foreign(line: string): (set: RuleSet) => RuleSet {
   })
 }
 
-const cases: readonly { who: string; one: Case; code: string | undefined; says?: RegExp }[] = [
+const cases: readonly {
+  who: string
+  one: Case
+  code: string | undefined
+  says?: RegExp
+  unknown?: RegExp
+}[] = [
   { who: 'all is well', one: caseOf(podWith(init), same), code: undefined },
   {
     who: 'two writers in the pod',
@@ -237,20 +277,94 @@ const cases: readonly { who: string; one: Case; code: string | undefined; says?:
   },
   {
     who: 'nothing that could be read',
-    one: caseOf(podWith(init), same, { standings: [], unseen: ['native nftables: nft failed'] }),
+    one: caseOf(podWith(init), same, {
+      standings: [],
+      unseen: [{ says: 'native nftables: nft failed', families: ['v4', 'v6'] }],
+    }),
+    code: undefined,
+  },
+  {
+    who: 'rules of IPv6 that could not be read, beside those of IPv4',
+    one: caseOf(podWith(init), same, {
+      addresses: ['10.0.0.9/24', 'fd00::9/64'],
+      unseen: [NO_IP6TABLES],
+    }),
+    code: undefined,
+  },
+  {
+    who: 'no jump to any chain',
+    one: caseOf(podWith(init), JUMPS),
+    code: 'rules-missing',
+    says: /^the rules are missing: the chains of a sidecar are there, but empty, or nothing leads/,
+  },
+  {
+    who: 'no jump to any chain, in a pod without IPv4',
+    one: caseOf(podWith(init), JUMPS, ONLY_V6),
+    code: 'rules-missing',
+    says: /^the rules are missing: /,
+  },
+  {
+    who: 'a chain that is empty, and a rule that only writes a log',
+    one: caseOf(podWith(init), (set) =>
+      foreign('-A OUTPUT -p tcp -j LOG')(flushed('ISTIO-REDIRECT')(set)),
+    ),
+    code: 'rules-missing',
+    says: /^the outbound rules are missing: (?!.*LOG)/,
+  },
+  {
+    who: 'a policy that drops',
+    one: caseOf(podWith(init), dropping('PREROUTING')),
+    code: 'goes-elsewhere',
+    says: /is dropped \(iptables-nft mangle PREROUTING: policy DROP\)$/,
+  },
+  {
+    who: 'connections that conntrack is told to pass over',
+    one: caseOf(
+      podWith(init),
+      foreign('-A PREROUTING -p tcp -j CT --notrack', 'raw', 'PREROUTING'),
+    ),
+    code: 'port-excluded',
+    says: /leave it alone \(iptables-nft raw PREROUTING 1: -p tcp -j CT --notrack\)$/,
+  },
+  {
+    who: 'a rule that only marks the class, while Envoy is down',
+    one: caseOf(podWith(init), foreign('-A OUTPUT -p tcp -j DSCP --set-dscp 0x0a', 'mangle'), {
+      listeners: [],
+    }),
+    code: 'nobody-listens',
+    says: /^Envoy is down: nobody listens on 15001 and 15006/,
+  },
+  {
+    who: 'a rule that cannot be judged, while Envoy is down',
+    one: caseOf(podWith(init), foreign('-A OUTPUT -m limit --limit 5/sec -j ACCEPT'), {
+      listeners: [],
+    }),
+    code: 'nobody-listens',
+    says: /^Envoy is down: nobody listens on 15001 and 15006/,
+  },
+  {
+    who: 'a rule that cannot be judged',
+    one: caseOf(podWith(init), foreign('-A OUTPUT -m limit --limit 5/sec -j ACCEPT')),
+    code: undefined,
+    unknown: /: the application calls port 80 .*nat OUTPUT 1: -m limit --limit 5\/sec -j ACCEPT\)$/,
+  },
+  {
+    who: 'a rule that cannot be judged and changes nothing',
+    one: caseOf(podWith(init), foreign('-A OUTPUT -m limit --limit 5/sec -j LOG')),
     code: undefined,
   },
 ]
 
 t.test('a judgement', async (t) => {
-  for (const { who, one, code, says } of cases) {
+  for (const { who, one, code, says, unknown } of cases) {
     const [first] = judge(one)
     t.equal(first?.code, code, who)
     if (says !== undefined) t.match(first?.says, says, who)
-    t.equal(
-      verdictOf(one, judge(one)).verdict,
-      code === undefined ? (one.seen.unseen.length > 0 ? 'unknown' : 'fine') : 'contradiction',
-    )
+    const told = verdictOf(one, judge(one))
+    const isUnknown = unknown !== undefined || one.seen.unseen.length > 0
+    const wanted = code === undefined ? (isUnknown ? 'unknown' : 'fine') : 'contradiction'
+    t.equal(told.verdict, wanted, who)
+    if (unknown !== undefined) t.match(told.says, unknown, who)
   }
 })
 

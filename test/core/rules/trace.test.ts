@@ -101,13 +101,32 @@ const foreign = [
     rules: '-A PREROUTING -p tcp -j DNAT --to-destination 10.9.9.9:1',
     end: { kind: 'rewritten', to: '10.9.9.9:1' },
   },
+  {
+    rules:
+      '-A PREROUTING -m limit --limit 5/sec -j LOG\n-A PREROUTING -m comment --comment "a b" -j REDIRECT --to-ports 7',
+    end: taken(7),
+  },
+  ...['DSCP --set-dscp 0x0a', 'TCPMSS --clamp-mss-to-pmtu', 'CT --helper ftp', 'ULOG'].map(
+    (target) => ({
+      rules: `-A PREROUTING -p tcp -j ${target}\n-A PREROUTING -p tcp -j REDIRECT --to-ports 7`,
+      end: taken(7),
+    }),
+  ),
+  ...['CT --notrack', 'NOTRACK'].map((target) => ({
+    rules: `-A PREROUTING -p tcp -j REDIRECT --to-ports 7\nCOMMIT\n*raw\n-A PREROUTING -p tcp -j ${target}`,
+    end: LEFT,
+  })),
+  {
+    rules: '-A PREROUTING -p tcp -j SET --map-set x src --map-mark',
+    end: { kind: 'undecided' },
+  },
   { rules: '-A PREROUTING -j LOG\n-A PREROUTING -p tcp -j REDIRECT --to-ports 7', end: taken(7) },
   { rules: '-A PREROUTING -p tcp\n-A PREROUTING -p tcp -j DROP', end: { kind: 'dropped' } },
   {
     rules: ':A - [0:0]\n:B - [0:0]\n-A PREROUTING -j A\n-A A -j B\n-A B -j A',
     end: { kind: 'endless' },
   },
-] as const
+] as const satisfies readonly { rules: string; end: TraceEnd }[]
 
 t.test('rules that are not ours', async (t) => {
   for (const { rules, end } of foreign) {
