@@ -33,10 +33,9 @@ export function keepObjects<T>(keep: (object: JsonObject) => T | undefined): Kee
     objects = next
     for (const listener of listeners) listener(objects)
   }
-  const put = (into: Map<string, T>, object: JsonObject): void => {
-    const kept = keep(object)
-    if (kept === undefined) into.delete(keyOf(object))
-    else into.set(keyOf(object), kept)
+  const lay = (into: Map<string, T>, key: string, kept: T | undefined): void => {
+    if (kept === undefined) into.delete(key)
+    else into.set(key, kept)
   }
   const edit = (change: (next: Map<string, T>) => void): void => {
     const next = new Map(objects)
@@ -48,10 +47,15 @@ export function keepObjects<T>(keep: (object: JsonObject) => T | undefined): Kee
     onChange: (listener) => void listeners.push(listener),
     isSynced: () => isSynced,
     replace,
-    put,
+    put: (into, object) => {
+      lay(into, keyOf(object), keep(object))
+    },
     changed: (object) => {
+      const [key, kept] = [keyOf(object), keep(object)]
+      // Most changes are of what is not kept, such as a Node's status: they must not cost a look at all others.
+      if (isSynced && isSame(kept, objects.get(key))) return
       edit((next) => {
-        put(next, object)
+        lay(next, key, kept)
       })
     },
     deleted: (object) => {

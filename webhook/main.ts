@@ -1,9 +1,11 @@
 import { hostname } from 'node:os'
 import { setImmediate as untilRead, setTimeout as sleep } from 'node:timers/promises'
+import type { FastifyBaseLogger } from 'fastify'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import { makeApi } from '../cluster/api.ts'
 import { connect } from '../cluster/connect.ts'
 import { good, type Read } from '../core/problem.ts'
+import { followConnections } from './closing.ts'
 import type { Config } from './config.ts'
 import { startDuties } from './duties.ts'
 import { makeEvents, NO_EVENTS, type Events } from './events.ts'
@@ -29,7 +31,7 @@ export type Parts<Injection> = Readers<Injection> & {
   readonly stream?: { readonly write: (line: string) => void }
   /** Of this program, for the metrics. */
   readonly version?: string
-  /** Milliseconds for requests under way once the port is closed. */
+  /** Milliseconds for all that is under way once the port is closed. */
   readonly hardStopMs?: number
 }
 
@@ -43,6 +45,9 @@ export type Running = {
 
 /** Below the 30 s that a pod is given to end, with room for the drain delay before it. */
 const HARD_STOP_MS = 20_000
+
+/** Part of this time in which a connection that is silent may still begin with a request. */
+const SILENT = 0.1
 
 /**
  * Starts both servers, or says what is wrong with the files or ports that they need. Throws a Refusal
@@ -115,10 +120,13 @@ export async function startWebhook<Injection>(
   const serving = keepServing(app, sources)
   const duties = startDuties(config, sources, cluster)
   const monitoring = buildMonitoring({ registry, readiness, logger: app.log })
+  const closing = [followConnections(app), followConnections(monitoring)]
   const close = async (): Promise<void> => {
-    await closeWithin(app, parts.hardStopMs ?? HARD_STOP_MS)
-    await monitoring.close()
-    await duties.close()
+    const ms = parts.hardStopMs ?? HARD_STOP_MS
+    await within(ms, app.log, async (hardStop) => {
+      for (const closeServer of closing) await closeServer(ms * SILENT, hardStop)
+      await duties.close()
+    })
     for (const source of [serving, ...Object.values(sources)]) source.close()
     api?.close()
   }
@@ -149,12 +157,21 @@ export async function startWebhook<Injection>(
   })
 }
 
-/** Waits for what is under way; whoever still has not got an answer then loses the connection. */
-async function closeWithin(app: WebhookServer, ms: number): Promise<void> {
-  const hardStop = setTimeout(() => {
-    app.log.error('connections cut at the hard stop')
-    app.server.closeAllConnections()
-  }, ms)
-  await app.close()
-  clearTimeout(hardStop)
+/** Waits for a work, and no longer than to the hard stop: then whoever has no answer loses the connection. */
+async function within(
+  ms: number,
+  log: Pick<FastifyBaseLogger, 'error'>,
+  work: (hardStop: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const hardStop = new AbortController()
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(() => {
+      log.error('connections cut at the hard stop')
+      hardStop.abort()
+      resolve()
+    }, ms)
+  })
+  await Promise.race([work(hardStop.signal), late])
+  clearTimeout(timer)
 }

@@ -18,13 +18,15 @@ export const FAILURES = {
   unreadable: 'the body is no AdmissionReview of a pod; it was denied',
   'empty-body': 'the request had no body',
   'media-type': 'the body was not said to be JSON',
+  'bad-path': 'the path has an escape that is not one of UTF-8: 400',
   'too-large': 'the body is longer than the limit',
   aborted: 'the client ended or broke off before its body was there',
   overloaded:
-    'too much was under way already: 503 at once, so that the API server can go elsewhere',
+    'too much was under way already: 503 at once on a connection that ends, so that the API server asks again, maybe elsewhere',
   late: 'the answer would have come after the timeout of who asked: 503 without the work',
   client: "the caller's certificate is missing or not one that may call: 403",
-  'not-ready': 'no configuration was there yet: 503, so that the API server can go elsewhere',
+  'not-ready':
+    'no configuration was there yet: 503 on a connection that ends, so that the API server asks again, maybe elsewhere',
   internal: 'a fault of this program or of its configuration: 500',
 } as const
 
@@ -162,12 +164,12 @@ export const METRICS = {
   certificateExpiry: {
     type: 'gauge',
     name: 'sidecar_injector_certificate_expiry_timestamp_seconds',
-    help: 'When the served certificate stops being valid, in seconds since 1970.',
+    help: 'When the served certificate stops being valid, in seconds since 1970; absent before there is one.',
   },
   caExpiry: {
     type: 'gauge',
     name: 'sidecar_injector_ca_expiry_timestamp_seconds',
-    help: 'When the own CA stops being valid, in seconds since 1970; it is replaced long before.',
+    help: 'When the own CA stops being valid, in seconds since 1970; it is replaced long before. Absent without one.',
   },
   isLeader: {
     type: 'gauge',

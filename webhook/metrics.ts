@@ -71,8 +71,8 @@ export function makeMetrics(registry: Registry): Metrics {
   const refused = gauge(METRICS.reloadRefused)
   const taken = gauge(METRICS.reloadTaken)
   const watchFailing = gauge(METRICS.watchFailing)
-  const certificateExpiry = gauge(METRICS.certificateExpiry)
-  const caExpiry = gauge(METRICS.caExpiry)
+  const certificateExpiry = withoutZero(gauge(METRICS.certificateExpiry))
+  const caExpiry = withoutZero(gauge(METRICS.caExpiry))
   const isLeader = gauge(METRICS.isLeader)
   const patchAttempts = counter(METRICS.patchAttempts)
   const patchRetries = counter(METRICS.patchRetries)
@@ -152,6 +152,12 @@ function collected(row: MetricRow, registry: Registry, read: () => number): void
       this.set(read())
     },
   })
+}
+
+/** A time has no sample before it is known: 0 would be 1970. */
+function withoutZero(gauge: Gauge): Gauge {
+  gauge.remove()
+  return gauge
 }
 
 /** Counters begin at 0 for every value of their labels: an alert sees the first step, too. */

@@ -33,6 +33,8 @@ export function describeRefusal(reason: RefusalReason, bodyLimit: number): HttpR
       return { status: 400, text: 'no body found\n' }
     case 'media-type':
       return { status: 415, text: 'invalid Content-Type, want application/json\n' }
+    case 'bad-path':
+      return { status: 400, text: 'the path is not a valid url: want escapes of UTF-8\n' }
     case 'aborted':
       return { status: 400, text: 'the body ended early, want as much as its Content-Length\n' }
     case 'overloaded':

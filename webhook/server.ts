@@ -1,6 +1,7 @@
 import type { Server } from 'node:https'
-import fastify, { LogController, type FastifyInstance } from 'fastify'
-import { checkClients } from './client-check.ts'
+import { finished } from 'node:stream'
+import fastify, { LogController, type FastifyInstance, type FastifyReply } from 'fastify'
+import { makeClientCheck } from './client-check.ts'
 import { makeLoad } from './concurrency.ts'
 import type { Happening } from './events.ts'
 import { addInjection, type InjectionDeps } from './injection-route.ts'
@@ -8,6 +9,7 @@ import { LIMITS, type Limits } from './limits.ts'
 import { loggerOptions, type LogTarget } from './logging.ts'
 import { printReadiness, type Readiness } from './readiness.ts'
 import type { KeyPair } from './tls/authority.ts'
+import { makeTurnAway } from './turn-away.ts'
 
 /** What the server needs of the world. */
 export type ServerDeps<Config> = Pick<
@@ -39,6 +41,10 @@ export type WebhookServer = FastifyInstance<Server>
 /** Builds a server. It listens nowhere yet, and speaks TLS once `serveCertificate` was called. */
 export function buildServer<Config>(deps: ServerDeps<Config>): WebhookServer {
   const limits = { ...LIMITS, ...deps.limits }
+  const turnAway = makeTurnAway({ metrics: deps.metrics, bodyBytes: limits.bodyBytes })
+  const sendElsewhere = (reply: FastifyReply): void => {
+    if (deps.isDraining()) reply.header('connection', 'close')
+  }
   const app: WebhookServer = fastify({
     https: {
       ...TLS,
@@ -57,9 +63,12 @@ export function buildServer<Config>(deps: ServerDeps<Config>): WebhookServer {
     logger: loggerOptions(deps.logger),
     logController: new LogController({ disableRequestLogging: true }),
     childLoggerFactory: (logger) => logger,
-    frameworkErrors: (error, _request, reply) => {
-      reply.raw.writeHead(error.statusCode ?? 400, { 'content-type': TEXT_TYPE })
-      reply.raw.end(`${error.message}\n`)
+    // The router cannot read the path: a registration that has such a one calls nobody else.
+    frameworkErrors: (_error, request, reply) => {
+      sendElsewhere(reply)
+      finished(request.raw.resume(), () => {
+        turnAway(reply, 'bad-path')
+      })
     },
   })
   app.server.on('tlsClientError', (err) => {
@@ -69,7 +78,7 @@ export function buildServer<Config>(deps: ServerDeps<Config>): WebhookServer {
   // Bodies stay text until review.ts reads them: the order of checks is Istio's, the reader is ours.
   app.removeAllContentTypeParsers()
   app.addHook('onRequest', (_request, reply, done) => {
-    if (deps.isDraining()) reply.header('connection', 'close')
+    sendElsewhere(reply)
     done()
   })
   const load = makeLoad(limits)
@@ -79,9 +88,9 @@ export function buildServer<Config>(deps: ServerDeps<Config>): WebhookServer {
     bodyBytes: load.heldBytes,
     isReady: () => readiness().isReady,
   })
-  const { record = () => undefined } = deps
-  if (deps.clients !== undefined) checkClients(app, { ...deps.clients, metrics: deps.metrics })
-  addInjection(app, { ...deps, record, load, bodyBytes: limits.bodyBytes })
+  const { record = () => undefined, clients, metrics } = deps
+  const guard = clients && makeClientCheck({ ...clients, metrics })
+  addInjection(app, { ...deps, record, load, bodyBytes: limits.bodyBytes, turnAway, guard })
   app.get('/ready', (_request, reply) => {
     const { status, text } = printReadiness(deps.readiness())
     return reply.code(status).header('content-type', TEXT_TYPE).send(text)

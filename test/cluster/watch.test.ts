@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { keepObjects } from '../../cluster/kept.ts'
 import { delayAfter, WATCH_TIMING, type WatchTiming } from '../../cluster/timing.ts'
 import { watchObjects, watchOne, type ObjectWatch, type Watched } from '../../cluster/watch.ts'
 import { isObject, type JsonObject } from '../../core/json.ts'
@@ -89,6 +90,36 @@ t.test('a list, then what changes, each told once', async (t) => {
   fake.set(PATH, 'd', v('1'))
   await sleep(50)
   t.equal(told.length, 4, 'closed means quiet')
+})
+
+/** Counts how often somebody goes through all of it. */
+class CountingMap<T> extends Map<string, T> {
+  walks = 0;
+
+  override [Symbol.iterator](): ReturnType<Map<string, T>['entries']> {
+    this.walks++
+    return super.entries()
+  }
+}
+
+t.test('a change of what is not kept does not go through all others', (t) => {
+  const keeper = keepObjects(({ data }) => data)
+  const told: unknown[] = []
+  keeper.onChange((objects) => told.push(objects))
+  const all = new CountingMap<NonNullable<JsonObject['data']>>()
+  const named = (name: string, more: JsonObject): JsonObject => ({ ...more, metadata: { name } })
+  for (const name of ['a', 'b', 'c']) keeper.put(all, named(name, v('1')))
+  keeper.replace(all)
+  keeper.changed(named('a', { ...v('1'), status: { noise: 'yes' } }))
+  keeper.changed(named('other', { status: { noise: 'yes' } }))
+  t.equal(all.walks, 0)
+  t.equal(keeper.current(), all)
+  keeper.changed(named('a', v('2')))
+  t.ok(all.walks > 0, 'it does where something changed: a snapshot is another map')
+  t.equal(told.length, 2)
+  t.strictSame([...keeper.current().keys()], ['b', 'c', 'a'].sort())
+  t.strictSame(keeper.current().get('a'), { v: '2' })
+  t.end()
 })
 
 t.test('a watch that ends goes on where it was, without a list', async (t) => {

@@ -14,12 +14,12 @@ const [known, unknown] = [await makeCallerCa(), await makeCallerCa()]
 const apiServer = await known.issue('kube-apiserver')
 
 /** Status and text of an answer to a review, or to a look at readiness. */
-async function ask(port: number, ca: string, caller?: Caller, path = '/inject'): Promise<string> {
+async function ask(port: number, ca: string, caller?: Caller, target = '/inject'): Promise<string> {
   const socket = await dial(port, ca, caller === undefined ? {} : { ...caller })
   const answer = readAll(socket)
-  const request = rawPost(reviewOf(podWith()), { connection: 'close' })
+  const request = rawPost(reviewOf(podWith()), { connection: 'close' }, target)
   socket.write(
-    path === '/inject' ? request : `GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`,
+    target === '/ready' ? `GET /ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n` : request,
   )
   const text = await answer
   return text.replace(/^HTTP\/1.1 (\d+)[^]*?\r\n\r\n([^]*)$/, '$1 $2').slice(0, 200)
@@ -72,6 +72,35 @@ t.test('who may call', async (t) => {
     }
     await stand.app.close()
   }
+})
+
+/** Ways to write the path of an injection, as the router reads them. */
+const targets = [
+  '/inject',
+  '/inject?timeout=10s',
+  '/inject/',
+  '/%69nject',
+  '/%69nject/cluster/evil',
+  'http://x/inject',
+  'HTTPS://localhost/inject/cluster/evil?timeout=1s',
+  '/inject#a',
+  '/inject/#a',
+]
+
+t.test('no way to write the path leads around the check', async (t) => {
+  const stand = makeStand({ clients: { names: [] } })
+  const { port, ca, throwaway } = await listen(stand)
+  t.teardown(() => stand.app.close())
+  serveCertificate(stand.app, throwaway.pair, known.ca)
+  for (const target of targets) {
+    t.match(await ask(port, ca, undefined, target), /^403 client certificate: got "none"/, target)
+    t.match(await ask(port, ca, apiServer, target), /^200 .*"allowed":true/, target)
+  }
+  t.strictSame(await valuesOf(stand.registry), {
+    sidecar_injection_requests_total: 2 * targets.length,
+    sidecar_injection_success_total: targets.length,
+    'sidecar_injection_failure_total{client}': targets.length,
+  })
 })
 
 t.test('a changed file counts from the next connection on', async (t) => {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { get } from 'node:http'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -55,6 +55,19 @@ async function watch(port: number, path: string): Promise<{ status: number; text
 
 async function until(isDone: () => Promise<boolean> | boolean): Promise<void> {
   for (let tries = 0; tries < 500 && !(await isDone()); tries++) await sleep(10)
+}
+
+/** Until nobody can connect any more. */
+async function untilClosed(port: number): Promise<void> {
+  await until(async () => {
+    const socket = connect(port, '127.0.0.1')
+    const isOpen = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    )
+    socket.destroy()
+    return !isOpen
+  })
 }
 
 /** The image of the container that the answer's patch puts in front. */
@@ -153,15 +166,7 @@ t.test('stopping answers what is under way and sends others away', async (t) => 
     text: 'not ready: draining: this replica is stopping\n',
   })
   t.match(await post(running.port, ca, reviewOf(podWith())), { status: 200, connection: 'close' })
-  await until(async () => {
-    const socket = connect(running.port, '127.0.0.1')
-    const isOpen = await once(socket, 'connect').then(
-      () => true,
-      () => false,
-    )
-    socket.destroy()
-    return !isOpen
-  })
+  await untilClosed(running.port)
   slow.write(request.slice(-10))
   const answer = await text
   t.match(answer, /^HTTP\/1.1 200 OK\r\n/)
@@ -207,6 +212,83 @@ t.test('whoever never finishes is cut off at the hard stop', async (t) => {
   await sleep(100)
   await running.stop('test')
   t.equal(running.lines().filter(({ msg }) => msg === 'connections cut at the hard stop').length, 1)
+})
+
+type Ports = { readonly port: number; readonly monitoringPort: number; readonly ca: string }
+
+async function reach(port: number, text: string | Buffer = ''): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1')
+  socket.on('error', () => undefined)
+  await once(socket, 'connect')
+  if (text.length > 0) socket.write(text)
+  return socket
+}
+
+const hangers: readonly {
+  readonly what: string
+  readonly hang: (at: Ports) => Promise<Socket>
+  /** Whether it has said something of a request, and is waited for until the hard stop. */
+  readonly isHeard: boolean
+}[] = [
+  { what: 'no handshake', hang: ({ port }) => reach(port), isHeard: false },
+  {
+    what: 'a part of a handshake',
+    hang: ({ port }) => reach(port, Buffer.from([22, 3, 1])),
+    isHeard: false,
+  },
+  { what: 'no request', hang: ({ port, ca }) => dial(port, ca), isHeard: false },
+  {
+    what: 'a part of a head',
+    hang: async ({ port, ca }) => {
+      const socket = await dial(port, ca)
+      socket.write('POST /inject HTTP/1.1\r\nhost: x\r\ncontent-le')
+      return socket
+    },
+    isHeard: true,
+  },
+  {
+    what: 'no request for probes',
+    hang: ({ monitoringPort }) => reach(monitoringPort),
+    isHeard: false,
+  },
+  {
+    what: 'a part of a head for probes',
+    hang: ({ monitoringPort }) => reach(monitoringPort, 'GET /metrics HTTP/1.1\r\nhos'),
+    isHeard: true,
+  },
+]
+
+for (const { what, hang, isHeard } of hangers) {
+  t.test(`it stops whoever holds a connection open: ${what}`, async (t) => {
+    const caFile = join(t.testdir({}), 'ca.pem')
+    // Who is silent goes long before the hard stop.
+    const hardStopMs = isHeard ? 300 : 5000
+    const running = await start({ selfSigned: true, caFile }, { hardStopMs })
+    const ca = await readFile(caFile, 'utf8')
+    const socket = await hang({ ...running, ca })
+    t.teardown(() => socket.destroy())
+    const ended = once(socket, 'close')
+    await sleep(100)
+    await running.stop('test')
+    await ended
+    const cuts = running.lines().filter(({ msg }) => msg === 'connections cut at the hard stop')
+    t.equal(cuts.length, isHeard ? 1 : 0)
+    t.equal(running.lines().at(-1)?.['msg'], 'webhook stopped')
+  })
+}
+
+t.test('a handshake that is under way when the port closes may still bring a pod', async (t) => {
+  const caFile = join(t.testdir({}), 'ca.pem')
+  const running = await start({ selfSigned: true, caFile })
+  const ca = await readFile(caFile, 'utf8')
+  const early = await reach(running.port)
+  const stopped = running.stop('test')
+  await untilClosed(running.port)
+  const socket = await dial(running.port, ca, { socket: early })
+  const answer = readAll(socket)
+  socket.write(rawPost(reviewOf(podWith())))
+  t.match(await answer, /^HTTP\/1.1 200 OK\r\n[^]*"allowed":true/)
+  await stopped
 })
 
 t.test('what keeps it from starting', async (t) => {

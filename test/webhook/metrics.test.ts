@@ -54,6 +54,14 @@ t.test('counters begin at 0 for every value of a closed label', async (t) => {
   t.match(text, 'sidecar_injector_reloads_total{what="config",result="refused"} 0')
 })
 
+t.test('what ends has no time before it is known', async (t) => {
+  const { registry, metrics } = used()
+  const expiries = async () => (await registry.metrics()).match(/^\S+_expiry_\S+ \d+$/gm)
+  t.equal(await expiries(), null)
+  metrics.caExpires(new Date('2030-01-01T00:00:00Z'))
+  t.strictSame(await expiries(), ['sidecar_injector_ca_expiry_timestamp_seconds 1893456000'])
+})
+
 t.test('one request, one outcome', async (t) => {
   const { registry, metrics } = used()
   metrics.observe({ kind: 'success' }, 0.0004)

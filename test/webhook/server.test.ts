@@ -152,7 +152,14 @@ const cases: readonly Case[] = [
     ask: { url: '/inject/foo/%zz', payload: reviewOf(podWith()) },
     status: 400,
     says: /not a valid url/,
-    counts: {},
+    counts: failed('bad-path'),
+  },
+  {
+    what: 'a path that is no UTF-8',
+    ask: { url: '/inject/cluster/%ff', payload: reviewOf(podWith()) },
+    status: 400,
+    says: /not a valid url/,
+    counts: failed('bad-path'),
   },
   {
     what: 'another method',
@@ -212,6 +219,29 @@ t.test('the patch makes the injected pod, from the URL and the namespace too', a
   t.equal(JSON.stringify(patch).includes('/metadata'), false, 'metadata is not in the patch')
 })
 
+t.test('environment of the proxy comes from the path, however the target is written', async (t) => {
+  const stand = makeStand()
+  const { port, ca } = await listen(stand)
+  t.teardown(() => stand.app.close())
+  for (const target of [
+    '/inject/cluster/c%20one',
+    '/inject/cluster/c%20one?timeout=10s',
+    '/%69nject/cluster/c%20one#fragment',
+    'http://localhost/inject/cluster/c%20one',
+  ]) {
+    const socket = await dial(port, ca)
+    const answer = readAll(socket)
+    socket.write(rawPost(reviewOf(podWith()), { connection: 'close' }, target))
+    const [, body = ''] = (await answer).split('\r\n\r\n')
+    const env = opsIn(body).flatMap((op) => ('value' in op ? JSON.stringify(op.value) : []))
+    t.match(
+      env.join(),
+      '[{"name":"OWNER","value":"Pod/web"},{"name":"NAMESPACE","value":"shop"},{"name":"NATIVE","value":"false"},{"name":"ISTIO_META_CLUSTER_ID","value":"c one"}]',
+      target,
+    )
+  }
+})
+
 t.test('a line in the log for each request, nothing of the pod in it', async (t) => {
   const { app, lines } = makeStand()
   const pod = podWith({ test: 'reject', secret: 'sesame' })
@@ -235,6 +265,12 @@ t.test('a line in the log for each request, nothing of the pod in it', async (t)
   t.equal(JSON.stringify(lines()).includes('sesame'), false)
 })
 
+t.test('a path that cannot be read is told in the log', async (t) => {
+  const { app, lines } = makeStand()
+  await app.inject({ ...post, url: '/inject/%zz', payload: reviewOf(podWith()) })
+  t.match(lines(), [{ level: 'warn', reason: 'bad-path', msg: 'request turned away' }])
+})
+
 t.test('while draining every answer closes its connection', async (t) => {
   let isDraining = false
   const { app } = makeStand({
@@ -247,6 +283,10 @@ t.test('while draining every answer closes its connection', async (t) => {
   isDraining = true
   t.match(await app.inject(ask), { statusCode: 200, headers: { connection: 'close' } })
   t.match(await app.inject({ ...post, payload: '' }), {
+    statusCode: 400,
+    headers: { connection: 'close' },
+  })
+  t.match(await app.inject({ ...post, url: '/%zz', payload: reviewOf(podWith()) }), {
     statusCode: 400,
     headers: { connection: 'close' },
   })
@@ -354,10 +394,20 @@ t.test('without a configuration it says so, and counts it', async (t) => {
   })
   t.match(await app.inject({ ...post, payload: reviewOf(podWith()) }), {
     statusCode: 503,
-    headers: { 'retry-after': '1' },
+    headers: { 'retry-after': '1', connection: 'close' },
     body: /no configuration yet/,
   })
   t.strictSame(await valuesOf(registry), failed('not-ready'))
+})
+
+t.test('who is told to try again does so over another connection', async (t) => {
+  const stand = makeStand({ limits: { requests: 0 } })
+  const { port, ca } = await listen(stand)
+  t.teardown(() => stand.app.close())
+  const socket = await dial(port, ca)
+  const answer = readAll(socket)
+  socket.write(rawPost(reviewOf(podWith()), { connection: 'keep-alive' }))
+  t.match(await answer, /^HTTP\/1.1 503 [^]*connection: close/i)
 })
 
 t.test('a flood of refusals does not flood the log', async (t) => {

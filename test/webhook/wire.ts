@@ -41,7 +41,11 @@ export async function readAll(socket: TLSSocket): Promise<string> {
 }
 
 /** A request's head and body as they go over the wire. */
-export function rawPost(body: string, headers: Record<string, string | number> = {}): string {
+export function rawPost(
+  body: string,
+  headers: Record<string, string | number> = {},
+  target = '/inject',
+): string {
   const all = {
     host: 'localhost',
     'content-type': 'application/json',
@@ -49,7 +53,7 @@ export function rawPost(body: string, headers: Record<string, string | number> =
     ...headers,
   }
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
-  return `POST /inject HTTP/1.1\r\n${lines.join('')}\r\n${body}`
+  return `POST ${target} HTTP/1.1\r\n${lines.join('')}\r\n${body}`
 }
 
 /** Posts a body and reads the answer. */
