@@ -1,6 +1,7 @@
 import { execa } from 'execa'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { parseAllDocuments } from 'yaml'
 import { isArray, isObject } from '../../core/json.ts'
@@ -89,10 +90,20 @@ t.test('a real API server and the webhook', need(controlPlaneUnavailable()), asy
         t.equal(likeNginx(pod, name, image), want, name)
       }
     }
-    const page = await (await fetch(`http://127.0.0.1:${webhook.monitoringPort}/metrics`)).text()
-    const answers = /^sidecar_injector_stencil_answers_total (\d+)$/m.exec(page)?.[1]
-    t.ok(Number(answers) >= 20, `${answers ?? 'no'} of 80 Pods came from a stencil`)
-    t.match(page, /^sidecar_injector_stencils_closed 0$/m)
+    const answers = await stencilAnswers(webhook.monitoringPort)
+    t.ok(answers >= 20, `${answers} of 80 Pods came from a stencil`)
+
+    // Another ReplicaSet each, and another second: nothing of that makes another shape.
+    const names = ['basil', 'fennel', 'oregano', 'saffron', 'thyme']
+    for (const name of names) {
+      await create(controlPlane, path, deployment(name, `registry.example/${name}:1`, 4))
+      for (const pod of await podsOf(controlPlane, name, 4)) {
+        t.equal(likeNginx(pod, name, `registry.example/${name}:1`), want, name)
+      }
+      await sleep(1000)
+    }
+    const more = (await stencilAnswers(webhook.monitoringPort)) - answers
+    t.ok(more >= 0.9 * 4 * names.length, `${more} of 20 Pods, a second apart, came from a stencil`)
   })
 
   for (const c of cases) {
@@ -139,6 +150,13 @@ t.test('a real API server and the webhook', need(controlPlaneUnavailable()), asy
     t.equal(other.status, 201, 'other namespaces go on')
   })
 })
+
+/** How many Pods came from a stencil so far; none of them differed from an injected one. */
+async function stencilAnswers(monitoringPort: number): Promise<number> {
+  const page = await (await fetch(`http://127.0.0.1:${monitoringPort}/metrics`)).text()
+  t.match(page, /^sidecar_injector_stencils_closed 0$/m)
+  return Number(/^sidecar_injector_stencil_answers_total (\d+)$/m.exec(page)?.[1])
+}
 
 /** The Pods of a Deployment, once there are as many as it wants. */
 async function podsOf(

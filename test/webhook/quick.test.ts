@@ -6,49 +6,27 @@ import t from 'tap'
 import { injectPod } from '../../core/inject/inject.ts'
 import type { InjectConfig } from '../../core/inject/config.ts'
 import { parseDocuments } from '../../core/yaml.ts'
-import { answerReview, type Answer, type Snapshot } from '../../webhook/answer.ts'
-import { makeQuick, type Answering } from '../../webhook/quick.ts'
-import { GRAMMARS, rulesOf, type Grammar, type Rules } from '../../webhook/stencil/holes.ts'
-import { scan, type Hole } from '../../webhook/stencil/scan.ts'
-import { emptyTree, find, plant } from '../../webhook/stencil/tree.ts'
+import type { Snapshot } from '../../webhook/answer.ts'
+import { makeQuick } from '../../webhook/quick.ts'
+import { rulesOf, type Rules } from '../../webhook/stencil/holes.ts'
 import { configOf } from '../support/config.ts'
 import { podsIn } from '../support/doors.ts'
 import { plainPods } from '../support/pods.ts'
 import { makeStand, podWith, reviewOf, valuesOf } from './stand-ins.ts'
 import { bodyOf, ordinary } from './stencil/bodies.ts'
+import {
+  apart,
+  fits,
+  inFull,
+  makeCounted,
+  PATH,
+  refilled,
+  snapshotOf,
+  textsIn,
+  wordFor,
+} from './stencil/refill.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
-const PATH = '/inject'
-
-/** Every shape is learned at once. */
-const AT_ONCE = {
-  later: (job: () => void) => {
-    job()
-  },
-  rest: 0,
-}
-
-function inFull(body: string, path: string, snapshot: Snapshot<InjectConfig>): Answer {
-  return answerReview(body, path, injectPod, snapshot, { warnings: true, audit: true })
-}
-
-function snapshotOf(config: InjectConfig, other: Partial<Snapshot<InjectConfig>> = {}) {
-  return { config, isNative: () => false, annotationsOf: () => undefined, ...other }
-}
-
-/** A quick way, and how often it took the short cut. */
-function makeCounted(answer: Answering<InjectConfig> = inFull) {
-  const seen = { short: 0, closed: [] as unknown[] }
-  const quick = makeQuick({
-    answer,
-    rulesOf,
-    answered: () => (seen.short += 1),
-    closed: (why) => seen.closed.push(why),
-    ...AT_ONCE,
-  })
-  return { quick, seen }
-}
-
 const CURRENT = snapshotOf(configOf({}))
 
 const settings: readonly (readonly [who: string, snapshot: Snapshot<InjectConfig>])[] = [
@@ -121,10 +99,7 @@ t.test('the same answer, whatever stands in the holes', async (t) => {
 
   /** A body with another word in one of its holes at a time, another one each time. */
   function* refillings(body: string, rules: Rules, words: readonly string[]): Generator<string> {
-    const parts = scan(body, rules)
-    const tree = emptyTree<true>()
-    plant(tree, parts, true)
-    const values = find(tree, body, rules)?.values ?? []
+    const { parts, values } = apart(body, rules)
     for (const [number, { kind }] of parts.holes.entries()) {
       if (kind === 'same') continue
       const nextWord = (): string => wordFor(kind, words[(step += 7) % words.length] ?? '')
@@ -135,32 +110,6 @@ t.test('the same answer, whatever stands in the holes', async (t) => {
   }
 })
 
-/** Whether a word may stand in such a hole: one that may not makes another shape, and proves nothing. */
-function fits(kind: Hole['kind'], word: string): boolean {
-  return !Object.hasOwn(GRAMMARS, kind) || GRAMMARS[kind as Grammar].fits(word)
-}
-
-/** A word as it could stand in such a hole. */
-function wordFor(kind: Hole['kind'], word: string): string {
-  const raw = JSON.stringify(word).slice(1, -1)
-  if (kind === 'path') return `/${raw}`
-  if (kind === 'access') return `kube-api-access-${word.replace(/[^a-z0-9]/g, '').slice(0, 5)}`
-  return kind === 'prefix' ? `${raw}-` : raw
-}
-
-function refilled({ literals, holes }: ReturnType<typeof scan>, values: readonly string[]): string {
-  return holes.reduce((text, hole, index) => {
-    const value = values[hole.kind === 'same' ? hole.of : index] ?? ''
-    const shown = hole.kind === 'hashed' ? `${value}-${values[hole.of] ?? ''}` : value
-    return `${text}${shown}${literals[index + 1] ?? ''}`
-  }, literals[0] ?? '')
-}
-
-/** The texts of a body itself: what two of its texts have in common may matter. */
-function textsIn(body: string): readonly string[] {
-  return [...body.matchAll(/"([^"\\]{1,60})"/g)].map(([, text = '']) => text)
-}
-
 t.test('what differs between two requests of one shape', async (t) => {
   const body = bodyOf(ordinary())
   const other = body
@@ -169,6 +118,10 @@ t.test('what differs between two requests of one shape', async (t) => {
     .replaceAll('"shop"', '"kitchen"')
     .replaceAll('x7k2p', 'zzzzz')
     .replace('000001"', '000002"')
+    .replaceAll('"uid":"u"', '"uid":"u2"')
+    .replaceAll('{\\"uid\\":\\"u\\"}', '{\\"uid\\":\\"u2\\"}')
+    .replace(/"time":"[^"]*"/, '"time":"2026-11-21T16:16:55Z"')
+  t.equal(other.match(/u2/g)?.length, 2, 'what changes from one second and owner to the next')
   const snapshot = CURRENT
   const { quick, seen } = makeCounted()
   quick(body, PATH, snapshot)

@@ -3,7 +3,7 @@
  * but what their grammar says. Everything else is part of a review's shape.
  */
 import type { InjectConfig } from '../../core/inject/config.ts'
-import type { JsonObject } from '../../core/json.ts'
+import { isArray, isObject, type JsonObject } from '../../core/json.ts'
 
 /** What a hole takes. A text that does not fit is part of the shape. */
 export type Grammar = keyof typeof GRAMMARS
@@ -11,7 +11,7 @@ export type Grammar = keyof typeof GRAMMARS
 /**
  * How one place is taken: `exact` with all below it, `free` for texts that never come out, `token` for the name of
  * the account's token, `namespace` for a text that may repeat that of the request, `owner` for the name of a
- * controller.
+ * controller, `list` for all of a list that injection does not get to see.
  */
 export type Rule =
   | 'exact'
@@ -19,6 +19,7 @@ export type Rule =
   | 'token'
   | 'namespace'
   | 'owner'
+  | 'list'
   | Grammar
   | { readonly fields: ReadonlyMap<string, Rule>; readonly never?: Never }
   | { readonly each: Rule }
@@ -50,6 +51,7 @@ const TEXT = /^[ !#-%'-;=?-[\]-~]{1,256}$/
 /** What stands between words in all the little languages of annotations. */
 const SIGNS = "%'{}[]$()*+,-./:;=?@^_`|~ #!"
 const TOKEN = /^kube-api-access-[a-z0-9]{5}$/
+const TOKEN_START = 'kube-api-access-'
 
 /** Texts of all the kinds that somebody may look for in a name: a number, a word that means something, a list. */
 const NAMES = [
@@ -143,8 +145,31 @@ export const FREE_EXTREMES: readonly string[] = [
   'auto',
 ]
 
+/** In the place of a list that must not come out. */
+export const LIST_MARK = JSON.stringify([{ [FREE_MARK]: FREE_MARK }])
+
+/** The extremes of such a list, as they stand in JSON. */
+export const LIST_EXTREMES: readonly string[] = [
+  '[]',
+  '[{}]',
+  `[${'{"manager":"kubelet","fieldsV1":{"f:spec":{"k:{\\"name\\":\\"istio-proxy\\"}":{}}}},'.repeat(50)}{}]`,
+  '[null]',
+  '[15001,"istio-proxy",true]',
+  '[{"manager":"a","manager":"b","__proto__":{"name":"c"},"constructor":{"prototype":null}}]',
+  '[[[[[[[[[[[[[[[[{}]]]]]]]]]]]]]]]]',
+  '[ {"time" : "2026-01-01T00:00:00Z"} , "<&>\\u2028\\ud800" ]',
+]
+
 function tokenName(suffix: string): string {
-  return `kube-api-access-${suffix}`
+  return `${TOKEN_START}${suffix}`
+}
+
+/** Whether JSON, or JSON in its texts, may name the token of an account, in whatever spelling. */
+export function mayNameToken(json: string): boolean {
+  const plain = json.replace(/\\+u([\da-f]{4})/gi, (_, code: string) =>
+    String.fromCharCode(Number.parseInt(code, 16)),
+  )
+  return plain.includes(TOKEN_START)
 }
 
 /**
@@ -176,7 +201,10 @@ export function isSteering(key: string): boolean {
 }
 
 const STEERING =
-  /istio|envoy|prometheus|kubectl|k8s\.v1\.cni|opentelemetry|datadog|openshift|sidecar-injector|kubernetes\.io\/config/
+  /istio|envoy|prometheus|kubectl|k8s\.v1\.cni|opentelemetry|datadog|openshift|sidecar-injector|rollouts-pod-template-hash|kubernetes\.io\/config/
+
+/** The label with the hash that the Deployment controller puts behind the name of a ReplicaSet. */
+export const HASH_LABEL = 'pod-template-hash'
 
 /** What a configuration settles. */
 type Settled = { readonly isExact: (key: string) => boolean; readonly image: Rule }
@@ -184,15 +212,20 @@ type Settled = { readonly isExact: (key: string) => boolean; readonly image: Rul
 function reviewRule({ isExact, image }: Settled): Rule {
   const map = (members: Rule): Rule => ({ members, isExact })
   const containers: Rule = { each: containerRule(image) }
-  const metadata = fields({
-    name: 'name',
-    generateName: 'prefix',
-    namespace: 'namespace',
-    uid: 'free',
-    labels: map('name'),
-    annotations: map('text'),
-    ownerReferences: { each: fields({ name: 'owner', uid: 'free' }) },
-  })
+  const metadata = fields(
+    {
+      name: 'name',
+      generateName: 'prefix',
+      namespace: 'namespace',
+      uid: 'free',
+      labels: map('name'),
+      annotations: map('text'),
+      ownerReferences: { each: fields({ name: 'owner', uid: 'free' }) },
+      // Who wrote what, by the second and by the uid of the owner: review.ts leaves it out.
+      managedFields: 'list',
+    },
+    hasStrangeOwner,
+  )
   const spec = fields(
     {
       containers,
@@ -213,6 +246,13 @@ function reviewRule({ isExact, image }: Settled): Rule {
     object: fields({ metadata, spec }),
   })
   return fields({ request })
+}
+
+/** Whether there is a hash beside an owner that it does not belong to: a Job's name, too, is followed by its end. */
+function hasStrangeOwner({ labels, ownerReferences }: JsonObject): boolean {
+  if (!isObject(labels) || !Object.hasOwn(labels, HASH_LABEL)) return false
+  const owners = isArray(ownerReferences) ? ownerReferences : []
+  return owners.some((owner) => !isObject(owner) || owner['kind'] !== 'ReplicaSet')
 }
 
 /** A container of the application's own; those of the mesh are looked into. */

@@ -1,10 +1,13 @@
 /** A body apart: what stands between its holes, and the holes. */
 import { isObject } from '../../core/json.ts'
-import { GRAMMARS, type Grammar, type Rule, type Rules } from './holes.ts'
+import { endOfList, endOfText } from './ends.ts'
+import { GRAMMARS, HASH_LABEL, mayNameToken, type Grammar, type Rule, type Rules } from './holes.ts'
 
 /** A hole, as a body is read from front to back; `of` is the number of a hole before it. */
 export type Hole =
   | { readonly kind: Grammar | 'free' }
+  /** All of a list, with its brackets. */
+  | { readonly kind: 'list' }
   /** A name that is no known namespace. */
   | { readonly kind: 'namespace' }
   /** The same text as in that hole. */
@@ -27,19 +30,6 @@ export function scan(body: string, rules: Rules): Parts {
   return scanner.end()
 }
 
-/** The end of the text of a JSON string that begins at `start`, its quote; negative where it is none. */
-export function endOfText(body: string, start: number): number {
-  PLAIN.lastIndex = start
-  if (PLAIN.test(body)) return PLAIN.lastIndex - 1
-  ESCAPED.lastIndex = start
-  return ESCAPED.test(body) ? ESCAPED.lastIndex - 1 : -1
-}
-
-// eslint-disable-next-line no-control-regex -- JSON has no bare control characters in its texts
-const PLAIN = /[^"\\\u0000-\u001f]*"/y
-// eslint-disable-next-line no-control-regex -- as above
-const ESCAPED = /(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[\dA-Fa-f]{4}))*"/y
-
 const SPACE = /[ \t\n\r]*/y
 const SCALAR = /[-+.\w]+/y
 
@@ -55,6 +45,8 @@ class Scanner {
   #namespace = -1
   #token = -1
   #hash = -1
+  /** Whether the name of an owner is part of the shape. */
+  #hasPlainOwner = false
   #isOut = false
 
   constructor(body: string, rules: Rules) {
@@ -64,7 +56,10 @@ class Scanner {
 
   end(): Parts {
     this.#literals.push(this.#body.slice(this.#literalStart))
-    return { literals: this.#literals, holes: this.#holes, isOut: this.#isOut }
+    // What is part of the shape must be nothing that a hole may come to be, or may come to fit.
+    const isAmbiguous =
+      (this.#hasPlainOwner && this.#hash >= 0) || this.#literals.some(mayNameToken)
+    return { literals: this.#literals, holes: this.#holes, isOut: this.#isOut || isAmbiguous }
   }
 
   value(rule: Rule, name?: unknown): void {
@@ -74,7 +69,7 @@ class Scanner {
         this.#object(rule)
         break
       case '[':
-        this.#list(rule)
+        if (rule !== 'list' || !this.#wholeList()) this.#list(rule)
         break
       case '"':
         this.#at += 1
@@ -95,6 +90,7 @@ class Scanner {
   }
 
   #members(ruleOf: (name: string) => Rule): void {
+    const names = new Set<unknown>()
     do {
       this.#at += 1
       this.#skip(SPACE)
@@ -102,6 +98,9 @@ class Scanner {
       const start = this.#at
       this.#at = endOfText(this.#body, start + 1) + 1
       const name: unknown = JSON.parse(this.#body.slice(start, this.#at))
+      // Then only one of the two is what the body says.
+      this.#isOut ||= names.has(name)
+      names.add(name)
       this.#skip(SPACE)
       this.#at += 1
       this.value(typeof name === 'string' ? ruleOf(name) : 'exact', name)
@@ -120,6 +119,16 @@ class Scanner {
     this.#at += 1
   }
 
+  /** Takes a list as one hole, where it can be one. */
+  #wholeList(): boolean {
+    const start = this.#at
+    const end = endOfList(this.#body, start)
+    if (end < 0) return false
+    this.#at = end
+    this.#addHole({ kind: 'list' }, start, end)
+    return true
+  }
+
   /** Behind the quote of a text. */
   #text(rule: Rule, name: unknown): void {
     const start = this.#at
@@ -128,24 +137,34 @@ class Scanner {
     this.#at = end + 1
     const hole = this.#holeFor(rule, text)
     if (hole === undefined) return
-    this.#literals.push(this.#body.slice(this.#literalStart, start))
-    this.#literalStart = end
-    const number = this.#holes.push(hole) - 1
-    this.#texts.push(text)
+    const number = this.#addHole(hole, start, end)
     if (hole.kind === 'namespace') this.#namespace = number
     if (hole.kind === 'access') this.#token = number
     if (name === HASH_LABEL && hole.kind === 'name') this.#hash = number
+  }
+
+  /** Gives its number. */
+  #addHole(hole: Hole, start: number, end: number): number {
+    this.#literals.push(this.#body.slice(this.#literalStart, start))
+    this.#literalStart = end
+    this.#texts.push(this.#body.slice(start, end))
+    return this.#holes.push(hole) - 1
   }
 
   #holeFor(rule: Rule, text: string): Hole | undefined {
     if (typeof rule === 'object') return undefined
     switch (rule) {
       case 'exact':
+      case 'list':
         return undefined
       case 'free':
         return { kind: 'free' }
       case 'namespace': {
-        if (this.#namespace >= 0) return this.#sameAs(this.#namespace, text)
+        if (this.#namespace >= 0) {
+          const same = this.#sameAs(this.#namespace, text)
+          this.#isOut ||= same === undefined && isFreeNamespace(text, this.#rules)
+          return same
+        }
         return isFreeNamespace(text, this.#rules) ? { kind: 'namespace' } : undefined
       }
       case 'token':
@@ -153,6 +172,7 @@ class Scanner {
       case 'owner': {
         const hash = this.#texts[this.#hash]
         const isHashed = hash !== undefined && ownerIn(text, hash) !== undefined
+        this.#hasPlainOwner ||= !isHashed
         return isHashed ? { kind: 'hashed', of: this.#hash } : undefined
       }
       default:
@@ -174,9 +194,6 @@ class Scanner {
 export function isFreeNamespace(text: string, rules: Rules): boolean {
   return GRAMMARS.name.fits(text) && !rules.isKnownNamespace(text)
 }
-
-/** The label with the hash that the Deployment controller puts behind the name of a ReplicaSet. */
-const HASH_LABEL = 'pod-template-hash'
 
 /** The name before a dash and the hash; undefined where it is none. */
 export function ownerIn(text: string, hash: string): string | undefined {

@@ -4,7 +4,15 @@
  * with every extreme in its holes: so whatever looks into a text on its way is found out before a pod is answered
  * from the stencil.
  */
-import { FREE_EXTREMES, FREE_MARK, GRAMMARS, MARK, MARK_GROUPS } from './holes.ts'
+import {
+  FREE_EXTREMES,
+  FREE_MARK,
+  GRAMMARS,
+  LIST_EXTREMES,
+  LIST_MARK,
+  MARK,
+  MARK_GROUPS,
+} from './holes.ts'
 import type { Hole, Parts } from './scan.ts'
 
 /** Works out the texts of the answer to a body; undefined for anything but a plain injection. */
@@ -58,7 +66,7 @@ export function* cut(
 /** A body and what stands in its holes. */
 type Filled = { readonly text: string; readonly values: readonly string[] }
 
-/** Gives what is to stand in a hole; the text of a free one is raw, as it stands in JSON. */
+/** Gives what is to stand in a hole; that of a free one, or of a list, is raw, as it stands in JSON. */
 type Filling = (kind: Exclude<Hole['kind'], 'same'>, number: number) => string
 
 function filled({ literals, holes }: Parts, filling: Filling): Filled {
@@ -73,19 +81,24 @@ function filled({ literals, holes }: Parts, filling: Filling): Filled {
   return { text, values }
 }
 
-/** Number of every free hole, which must not come out. */
+/** Number of every hole that must not come out. */
 const FREE = -1
 
-const MARKS: Filling = (kind, number) =>
-  kind === 'free' ? FREE_MARK : GRAMMARS[grammarOf(kind)].mark(number)
+const MARKS: Filling = (kind, number) => {
+  if (kind === 'list') return LIST_MARK
+  return kind === 'free' ? FREE_MARK : GRAMMARS[grammarOf(kind)].mark(number)
+}
 
 /** All holes with their extreme of one turn: those of one grammar are equal then. */
 function extremesOf(turn: number): Filling {
   const free = JSON.stringify(FREE_EXTREMES[turn] ?? '').slice(1, -1)
-  return (kind) => (kind === 'free' ? free : (GRAMMARS[grammarOf(kind)].extremes[turn] ?? ''))
+  return (kind) => {
+    if (kind === 'list') return LIST_EXTREMES[turn] ?? '[]'
+    return kind === 'free' ? free : (GRAMMARS[grammarOf(kind)].extremes[turn] ?? '')
+  }
 }
 
-function grammarOf(kind: Exclude<Hole['kind'], 'same' | 'free'>): keyof typeof GRAMMARS {
+function grammarOf(kind: Exclude<Hole['kind'], 'same' | 'free' | 'list'>): keyof typeof GRAMMARS {
   return kind === 'namespace' || kind === 'hashed' ? 'name' : kind
 }
 

@@ -1,6 +1,7 @@
 /** Bodies by their shapes: a prefix tree over the texts between the holes, in which a body is found in one pass. */
+import { endOfList, endOfText } from './ends.ts'
 import { GRAMMARS, type Rules } from './holes.ts'
-import { endOfText, isFreeNamespace, ownerIn, type Hole, type Parts } from './scan.ts'
+import { isFreeNamespace, ownerIn, type Hole, type Parts } from './scan.ts'
 
 /** A prefix tree of bodies. */
 export type Tree<Leaf> = { readonly root: Node<Leaf> }
@@ -37,7 +38,7 @@ export function find<Leaf>(
     at += node.literal.length
     const { hole, leaf } = node
     if (hole !== undefined) {
-      const end = endOfText(body, at)
+      const end = hole.is.kind === 'list' ? endOfList(body, at) : endOfText(body, at)
       const value = end < 0 ? undefined : valueIn(hole.is, body.slice(at, end), values, rules)
       if (value !== undefined) {
         values.push(value)
@@ -76,6 +77,7 @@ function valueIn(
 ): string | undefined {
   switch (hole.kind) {
     case 'free':
+    case 'list':
       return text
     case 'namespace':
       return isFreeNamespace(text, rules) ? text : undefined

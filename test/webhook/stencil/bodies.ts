@@ -1,5 +1,6 @@
 /** Reviews as an API server sends them. */
 import type { Json, JsonObject } from '../../../core/json.ts'
+import { managedFields } from '../../support/managed-fields.ts'
 
 /** An AdmissionReview for the creation of a pod, as text. */
 export function bodyOf(pod: Json, namespace = 'shop'): string {
@@ -42,6 +43,7 @@ export function ordinary({ mountPath = '/data' } = {}): JsonObject {
           controller: true,
         },
       ],
+      managedFields: managedFields({ owner: 'u', seconds: 1_790_000_000, containers: ['web'] }),
     },
     spec: {
       volumes: [

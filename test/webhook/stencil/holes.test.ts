@@ -6,9 +6,12 @@ import {
   FREE_EXTREMES,
   GRAMMARS,
   isSteering,
+  LIST_EXTREMES,
+  LIST_MARK,
   MARK,
   rulesOf,
 } from '../../../webhook/stencil/holes.ts'
+import { endOfList } from '../../../webhook/stencil/ends.ts'
 import { configOf } from '../../support/config.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
@@ -59,6 +62,14 @@ t.test('marks and extremes fit the grammar that they stand in for', async (t) =>
     for (const text of ['', '"', '\\', '\n', 'é', '\u0000', 'x'.repeat(300)]) {
       t.notOk(fits(text), `${name}: not ${JSON.stringify(text)}`)
     }
+  }
+})
+
+t.test('a list that must not come out is a list, whatever it holds', async (t) => {
+  t.equal(LIST_EXTREMES.length, FREE_EXTREMES.length, 'one for each turn')
+  for (const list of [...LIST_EXTREMES, LIST_MARK]) {
+    t.ok(Array.isArray(JSON.parse(list)), list)
+    t.equal(endOfList(`${list},`, 0), list.length, 'all of it is found')
   }
 })
 

@@ -67,6 +67,15 @@ t.test('what is no text of the shape is not found', async (t) => {
     ['registry.example/web:1', 'a \\"quoted\\" \\u00e9 ü one'],
   ]
   for (const [from, to] of same) t.equal(found(but(from, to)), 'it', `${from} -> ${to}`)
+  const managed = JSON.stringify(ordinary()['metadata']).match(/"managedFields":(.*)}$/)?.[1] ?? ''
+  for (const list of [
+    '[]',
+    '[ ]',
+    '[{"a":[1e3,"]"]},"\\"}",{"__proto__":null}]',
+    '['.repeat(50) + ']'.repeat(50),
+  ]) {
+    t.equal(found(but(managed, list)), 'it', list)
+  }
   const others: readonly (readonly [string, string])[] = [
     ['"app":"web"', '"app":""'],
     ['"app":"web"', '"app":"-web"'],
@@ -89,6 +98,23 @@ t.test('what is no text of the shape is not found', async (t) => {
     ['}', ''],
   ]
   for (const [from, to] of others) t.equal(found(but(from, to)), undefined, `${from} -> ${to}`)
+  for (const value of [
+    'null',
+    '{}',
+    '"[]"',
+    '[}',
+    '[{]}',
+    '[1,]',
+    '["a"b]',
+    '["a\nb"]',
+    '[]]',
+    '[',
+    '["\\"]',
+    `${'['.repeat(51)}${']'.repeat(51)}`,
+  ]) {
+    t.equal(found(but(managed, value)), undefined, `managed fields: ${value}`)
+  }
+  t.equal(found(but(`,"managedFields":${managed}`, '')), undefined, 'none is another shape')
   t.equal(found(`${body} `), undefined, 'more behind it')
   t.equal(found(body.slice(0, -1)), undefined, 'less')
   t.equal(found(''), undefined)
