@@ -41,23 +41,27 @@ export type Question = {
   readonly token: string
 }
 
-/** Pause between two tries, milliseconds. */
+/** Pause between two tries, and the shortest time in which a try can be said to have no answer. Milliseconds. */
 const PAUSE = 200
 
-/** Tries until the right listener answers or the time is up. Milliseconds. */
+/**
+ * Tries until the right listener answers or the time is up. `timeout` in milliseconds; the last try may take
+ * a pause longer. The cause tells each different outcome once, the first one first.
+ */
 export async function ask(
   question: Question,
   timeout: number,
 ): Promise<{ readonly answer: boolean; readonly cause: string }> {
   const end = performance.now() + timeout
-  let cause = `no answer in ${timeout / 1000} s`
+  const causes = new Set<string>()
   for (let left = timeout; left > 0; left = end - performance.now()) {
-    const outcome = await askOnce(question, left)
+    const outcome = await askOnce(question, Math.max(left, PAUSE))
     if (outcome === question.token) return { answer: true, cause: '' }
-    cause = outcome
+    causes.add(outcome)
     await wait(Math.min(PAUSE, Math.max(0, end - performance.now())))
   }
-  return { answer: false, cause }
+  const last = causes.size === 0 ? [`no answer in ${timeout / 1000} s`] : causes
+  return { answer: false, cause: [...last].join(', then ') }
 }
 
 /** What came back: the secret, or the reason why it did not. */
