@@ -5,6 +5,7 @@ import { lookAt } from '../cluster/look.ts'
 import { readTarget } from '../cluster/target.ts'
 import { ADMIN_PORT, readAsked, type Asked } from '../core/describe/asked.ts'
 import { inOrder, type Contradiction } from '../core/describe/contradiction.ts'
+import { deciderOf } from '../core/describe/decider.ts'
 import { judge, type Case } from '../core/describe/judge.ts'
 import { passages } from '../core/describe/packets.ts'
 import { printDescription, verdictOf, type Verdict } from '../core/describe/print.ts'
@@ -117,8 +118,8 @@ function toJson(one: Case, found: readonly Contradiction[], { name }: Place): ob
     place: name,
     asked,
     addresses: seen.addresses,
-    packets: one.passages.map(({ live, ...passage }) => {
-      return { ...passage, live: live.end, engine: live.engine }
+    packets: one.passages.map((passage) => {
+      return { ...passage, live: passage.live.end, engine: deciderOf(passage)?.source }
     }),
     listeners: seen.listeners,
     envoy: seen.admin,

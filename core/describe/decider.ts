@@ -1,7 +1,7 @@
 /** Which rule decided about a packet. */
 import { printRule } from '../rules/iptables.ts'
 import { isOurChain } from '../rules/names.ts'
-import { isNotrack, type Hop } from '../rules/trace.ts'
+import { isNotrack, isReject, type Hop } from '../rules/trace.ts'
 import type { Passage } from './packets.ts'
 
 /** The hop that made a packet end where it ends; undefined where nothing took it at all. */
@@ -42,10 +42,10 @@ function leadsToOurs({ rule }: Hop): boolean {
 export function decidedBy(passage: Passage): string {
   const hop = deciderOf(passage)
   if (hop === undefined) return ''
-  const { table, hook, chain, place, rule } = hop
-  const engine = passage.live.engine ?? ''
-  const isPolicy = passage.live.end.kind === 'dropped' && rule?.then.do !== 'drop'
+  const { source = '', table, hook, chain, place, rule } = hop
+  const isDrop = rule !== undefined && (rule.then.do === 'drop' || isReject(rule.then))
+  const isPolicy = passage.live.end.kind === 'dropped' && !isDrop
   return isPolicy || rule === undefined || place === undefined
-    ? ` (${engine} ${table} ${hook}: policy DROP)`
-    : ` (${engine} ${table} ${chain} ${place}: ${printRule(rule)})`
+    ? ` (${source} ${table} ${hook}: policy DROP)`
+    : ` (${source} ${table} ${chain} ${place}: ${printRule(rule)})`
 }

@@ -22,14 +22,17 @@ export function judgePassages(one: Case): readonly Contradiction[] {
   return [
     ...missing,
     ...loops.slice(0, 1).map((one) => circle(one, asked?.rules?.options.proxyUids ?? [])),
-    ...whole.map(elsewhere),
+    ...byCause(whole).map(([first, ...alike]) => elsewhere(first, alike.length)),
     ...(half.length === 0 ? [] : [halfCaptured(half)]),
   ]
 }
 
-function isElsewhere({ kind, want, live }: Passage): boolean {
-  if (kind === 'proxy' || want === undefined || live.end.kind === 'undecided') return false
-  return !isSameEnd(want, live.end)
+function isElsewhere({ kind, want, live: { end } }: Passage): boolean {
+  if (end.kind === 'undecided') return false
+  const isLost = end.kind === 'dropped' || end.kind === 'rewritten'
+  // Whatever is wished, a call is to arrive somewhere; where the proxy's own go is told as a circle.
+  if (want === undefined || kind === 'proxy') return isLost
+  return !isSameEnd(want, end)
 }
 
 /** Whether there is IPv4 of the same kind, and all of it goes where it should. */
@@ -60,17 +63,34 @@ function circle({ packet, live }: Passage, wanted: readonly (number | string)[])
   }
 }
 
-function elsewhere(passage: Passage): Contradiction {
-  const { kind, packet, says, want, live } = passage
+/** Packets that one rule keeps from arriving come together; all others stand alone. */
+function byCause(all: readonly Passage[]): readonly (readonly [Passage, ...Passage[]])[] {
+  const groups = new Map<unknown, [Passage, ...Passage[]]>()
+  for (const one of all) {
+    const cause = one.live.end.kind === 'dropped' ? `${one.kind}${decidedBy(one)}` : one
+    const group = groups.get(cause)
+    if (group === undefined) groups.set(cause, [one])
+    else group.push(one)
+  }
+  return [...groups.values()]
+}
+
+function elsewhere(passage: Passage, alike: number): Contradiction {
+  const { kind, packet, says, want, live, isNarrow } = passage
   const { port } = packet.to
   const by = decidedBy(passage)
-  const should = `${says}: this should be ${want === undefined ? 'something else' : printEndOf(want)}`
+  const end = printEndOf(live.end) + (alike === 0 ? '' : `, and so it is with ${alike} more`)
+  const is =
+    want === undefined
+      ? `${says}: this is ${end}${by}`
+      : `${says}: this should be ${printEndOf(want)}, and is ${end}${by}`
   const remedy =
     'create the pod anew, so that its rules are written as asked; then see who changed them'
   if (kind === 'dns' && want?.kind === 'captured') {
-    const says = `${should}, and is ${printEndOf(live.end)}${by}`
-    return { code: 'dns-not-captured', says, remedy }
+    return { code: 'dns-not-captured', says: is, remedy }
   }
+  // Of a single address or user, the port says too much.
+  if (isNarrow) return { code: 'goes-elsewhere', says: is, remedy }
   if (want?.kind === 'captured' && live.end.kind === 'left-alone') {
     const way = kind === 'out' ? 'outbound' : 'inbound'
     const says = `port ${port} is excluded from ${way} capture by mistake: the pod asks for it to be captured, and the rules leave it alone${by}`
@@ -80,7 +100,7 @@ function elsewhere(passage: Passage): Contradiction {
     const says = `port ${port} is captured, and the pod asks for it to be left alone (${passage.says}): it goes to ${live.end.port}${by}`
     return { code: 'port-captured', says, remedy }
   }
-  return { code: 'goes-elsewhere', says: `${should}, and is ${printEndOf(live.end)}${by}`, remedy }
+  return { code: 'goes-elsewhere', says: is, remedy }
 }
 
 function halfCaptured(half: readonly Passage[]): Contradiction {

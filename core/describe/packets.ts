@@ -1,9 +1,9 @@
 /** The packets that every sidecar's rules must know: where each should end, where it ends, and who takes it there. */
 import type { Family } from '../cidrs.ts'
-import { trace, type TraceEnd } from '../rules/trace.ts'
+import { trace, type Trace, type TraceEnd } from '../rules/trace.ts'
 import type { Asked } from './asked.ts'
 import { ownAddresses, questionsOf, type Question, type Wanted } from './questions.ts'
-import { isHidden, traceLive, type LiveTrace, type Seen } from './seen.ts'
+import { isHidden, traceLive, type Seen } from './seen.ts'
 import { takerOf, type Listener } from './sockets.ts'
 
 /** A packet and what becomes of it. */
@@ -11,7 +11,7 @@ export type Passage = Question & {
   readonly family: Family
   /** Where it should end; absent where nobody said what is wanted. */
   readonly want?: TraceEnd
-  readonly live: LiveTrace
+  readonly live: Trace
   /** Who takes it where it ends, if that is in the pod. */
   readonly taker?: Listener
 }
@@ -44,7 +44,7 @@ export function passages(
 
 /** Where a packet ends; where a rule decides that cannot be judged, where it should. */
 export function likelyEnd(one: {
-  readonly live: LiveTrace
+  readonly live: Trace
   readonly want?: TraceEnd | undefined
 }): TraceEnd {
   const { live, want } = one

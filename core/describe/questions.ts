@@ -6,6 +6,7 @@ import type { RuleSet } from '../rules/model.ts'
 import type { Packet } from '../rules/trace.ts'
 import type { Asked } from './asked.ts'
 import { ourRules, type Seen } from './seen.ts'
+import { portsLetPass, singledOut, type Spot, type Way } from './singled-out.ts'
 
 /** The rules that a pod's wishes come to in its network. */
 export type Wanted = {
@@ -23,7 +24,13 @@ export type Wanted = {
 export type Kind = 'out' | 'in' | 'proxy' | 'app' | 'probe' | 'dns'
 
 /** A packet, and what it is in words. */
-export type Question = { readonly kind: Kind; readonly says: string; readonly packet: Packet }
+export type Question = {
+  readonly kind: Kind
+  readonly says: string
+  readonly packet: Packet
+  /** It is about one address or user, not all of the port's. */
+  readonly isNarrow?: true
+}
 
 /** A user that the proxy runs as. */
 export type ProxyUser = { readonly uid: number; readonly gid?: number }
@@ -36,8 +43,8 @@ const SOME_PORT: Port = 8080
 const HTTP: Port = 80
 /** A user that is neither root nor the proxy. */
 const APP_ID = 1000
-/** More ports than anybody reads about. */
-const MOST_PORTS = 16
+/** More than anybody reads about. */
+const MOST = 16
 
 /** The pod's first usable address of each family. */
 export function ownAddresses({ addresses }: Seen): { family: Family; text: string }[] {
@@ -119,14 +126,29 @@ export function questionsOf(family: Family, own: string, world: World): readonly
   const isDns = options !== undefined && options.dns !== 'off'
   const resolver = resolvers[0] ?? server
   return [
-    ...outboundPorts(seen).map((port): Question => {
+    ...outboundPorts(family, seen).map((port): Question => {
       const says = `the application calls port ${port} of a server`
       return { kind: 'out', says, packet: { ...tcp(port, server), from, ...app, out: 'eth0' } }
     }),
+    ...narrowSpots(family, world, 'out')
+      .filter(({ address }) => address !== own)
+      .map(({ port = HTTP, address, ...who }): Question => {
+        const user = Object.entries(who).map(([name, id]) => ` (${name} ${id})`)
+        const says = `the application${user.join('')} calls port ${port} of ${address ?? 'a server'}`
+        const packet = { ...tcp(port, address ?? server), from, ...app, ...who, out: 'eth0' }
+        return { kind: 'out', says, packet, isNarrow: true }
+      }),
     ...inbound.map((port): Question => {
       const packet = { ...tcp(port, own), ...peer }
       return { kind: 'in', says: `a peer calls port ${port} of the pod`, packet }
     }),
+    ...narrowSpots(family, world, 'in').map(
+      ({ port = inbound[0] ?? SOME_PORT, address = PEER[family] }): Question => {
+        const packet = { ...tcp(port, own), from: { address, port: ANY_PORT }, in: 'eth0' }
+        const says = `the peer ${address} calls port ${port} of the pod`
+        return { kind: 'in', says, packet, isNarrow: true }
+      },
+    ),
     ...proxyUsers(asked, seen).map((user): Question => {
       const packet = { ...tcp(HTTP, server), from, ...user, out: 'eth0' }
       return { kind: 'proxy', says: `the proxy (uid ${user.uid}) calls a server`, packet }
@@ -163,23 +185,38 @@ function inboundPorts(family: Family, { asked, seen }: World): readonly Port[] {
     })
     .filter((one) => one.family === family || one.address === '::')
     .map(({ port }) => port)
-  const ports = [...(asked?.appPorts ?? []), ...listening, ...singledOut(seen, /INBOUND$/)]
-  const some = [...new Set(ports)].filter((port) => !own.includes(port)).slice(0, MOST_PORTS)
-  return some.length > 0 ? some : [SOME_PORT]
+  const named = singledOut(seen, family, 'in').flatMap(({ port, address }) => {
+    return port === undefined || address !== undefined ? [] : [port]
+  })
+  const ports = [...(asked?.appPorts ?? []), ...listening, ...portsLetPass(seen, 'in')]
+  const some = [ports, named].flatMap((list) => {
+    return [...new Set(list)].filter((port) => !own.includes(port)).slice(0, MOST)
+  })
+  return some.length > 0 ? [...new Set(some)] : [SOME_PORT]
 }
 
-function outboundPorts(seen: Seen): readonly Port[] {
-  const ports = singledOut(seen, /OUTPUT$/).filter((port) => port !== DNS_PORT)
-  return [...new Set([HTTP, ...ports])].slice(0, MOST_PORTS)
+function outboundPorts(family: Family, seen: Seen): readonly Port[] {
+  const ours = portsLetPass(seen, 'out').filter((port) => port !== DNS_PORT)
+  const named = singledOut(seen, family, 'out').flatMap((spot) => {
+    return spot.port === undefined || isNarrow(spot) ? [] : [spot.port]
+  })
+  return [...new Set([HTTP, ...ours.slice(0, MOST), ...named.slice(0, MOST)])]
 }
 
-/** First ports of the ranges that rules of some chains let pass. */
-function singledOut(seen: Seen, chains: RegExp): readonly Port[] {
-  return ourRules(seen)
-    .filter(({ chain, rule }) => chains.test(chain) && rule.then.do === 'return')
-    .flatMap(({ rule }) => rule.match)
-    .flatMap((one) =>
-      one.on === 'port' && one.end === 'destination' && !('not' in one) ? one.ports : [],
-    )
-    .map(({ first }) => first)
+/** Single addresses and users that rules of other people name. Of users, the proxy's own are asked about anyway. */
+function narrowSpots(family: Family, { asked, seen }: World, way: Way): readonly Spot[] {
+  const { proxyUids = [], proxyGids = [] } = asked?.rules?.options ?? {}
+  const users = proxyUsers(asked, seen)
+  const isProxy = ({ uid, gid }: Spot): boolean =>
+    [...proxyUids, ...users.map((user) => user.uid)].some((one) => one === uid) ||
+    [...proxyGids, ...users.map((user) => user.gid)].some((one) => one !== undefined && one === gid)
+  const own = capturePorts(asked, seen)
+  return singledOut(seen, family, way)
+    .filter((spot) => isNarrow(spot) && !isProxy(spot))
+    .filter(({ port }) => way === 'out' || port === undefined || !own.includes(port))
+    .slice(0, MOST)
+}
+
+function isNarrow({ address, uid, gid }: Spot): boolean {
+  return address !== undefined || uid !== undefined || gid !== undefined
 }

@@ -3,7 +3,7 @@ import type { Family } from '../cidrs.ts'
 import type { Rule, RuleSet } from '../rules/model.ts'
 import { isOurChain } from '../rules/names.ts'
 import { hasOurs } from '../rules/ours.ts'
-import { trace, type Packet, type Trace } from '../rules/trace.ts'
+import { traceSources, type Packet, type Trace } from '../rules/trace.ts'
 import type { Listener } from './sockets.ts'
 
 /** The programs through which rules can stand; `iptables` is one that does not say its backend. */
@@ -52,20 +52,14 @@ export function oursIn({ standings }: Seen, family: Family): readonly Standing[]
   return standings.filter(({ families, rules }) => families.includes(family) && hasOurs(rules))
 }
 
-/** A packet's way through the rules that stand, and the engine whose rule decided. */
-export type LiveTrace = Trace & { readonly engine: Engine | undefined }
-
-/** Follows a packet: the first engine that does something with it decides. */
-export function traceLive(seen: Seen, packet: Packet): LiveTrace {
+/** Follows a packet through the rules that stand, of all engines. */
+export function traceLive({ standings }: Seen, packet: Packet): Trace {
   const family = packet.to.address.includes(':') ? 'v6' : 'v4'
-  let last: LiveTrace = { hops: [], end: { kind: 'left-alone' }, engine: undefined }
-  for (const { engine, families, rules } of seen.standings) {
-    if (!families.includes(family)) continue
-    const traced = trace(rules, packet)
-    if (traced.end.kind !== 'left-alone') return { ...traced, engine }
-    if (traced.hops.some(({ place }) => place !== undefined)) last = { ...traced, engine }
-  }
-  return last
+  const asked = standings.filter(({ families }) => families.includes(family))
+  return traceSources(
+    asked.map(({ engine, rules }) => ({ name: engine, rules })),
+    packet,
+  )
 }
 
 /** A rule of ours and where it stands. */

@@ -28,8 +28,13 @@ export type Packet = {
   readonly state?: 'NEW' | 'ESTABLISHED' | 'INVALID'
 } & ({ readonly in: string } | { readonly out: string })
 
+/** Rules that stand beside others in one network, and what they are called. */
+export type Source = { readonly name: string; readonly rules: RuleSet }
+
 /** A rule that took the packet, with its place in the chain (1 is the first), or a chain's end. */
 export type Hop = {
+  /** Which of several sources it stands in; absent where there is one. */
+  readonly source?: string
   readonly table: string
   readonly hook: Hook
   readonly chain: string
@@ -64,73 +69,105 @@ type State = {
   readonly hops: Hop[]
 }
 
+/** A source that may have no name. */
+type Rules = { readonly name?: string; readonly rules: RuleSet }
+
 type Step = TraceEnd | 'go-on' | 'accepted' | 'returned'
 
 /** The deepest nesting of jumps that the kernel takes. */
 const DEEPEST = 16
 
 /**
- * Follows the first packet of a connection through the rules: raw, mangle, nat of its hook. What a pod
- * sends to itself comes in again by `lo`, where the nat table is not asked a second time.
+ * Follows the first packet of a connection through the rules: raw, mangle, nat and filter of its hook, and
+ * mangle and filter of INPUT where it stays in the pod. What a pod sends to itself comes in again by `lo`,
+ * where the nat table is not asked a second time.
  */
 export function trace(set: RuleSet, packet: Packet): Trace {
+  return followAll([{ rules: set }], packet)
+}
+
+/** The same where several stand in one network: each table is asked in all of them, in the order given. */
+export function traceSources(sources: readonly Source[], packet: Packet): Trace {
+  return followAll(sources, packet)
+}
+
+function followAll(sources: readonly Rules[], packet: Packet): Trace {
   const hops: Hop[] = []
-  const start = {
+  const start: State = {
     packet,
+    in: 'in' in packet ? packet.in : undefined,
+    out: 'out' in packet ? packet.out : undefined,
     to: packet.to,
     mark: packet.mark ?? 0,
     connectionMark: 0,
     isUntracked: false,
     hops,
   }
-  if ('in' in packet) {
-    return {
-      hops,
-      end: follow(set, { ...start, in: packet.in, out: undefined }, 'PREROUTING', ALL),
-    }
-  }
-  const sent: State = { ...start, in: undefined, out: packet.out }
-  const end = follow(set, sent, 'OUTPUT', ALL)
-  const staysInside = packet.out === 'lo' || end.kind === 'captured'
-  if (!staysInside || (end.kind !== 'left-alone' && end.kind !== 'captured')) return { hops, end }
-  const back: State = { ...sent, in: 'lo', out: undefined }
-  const again = follow(set, back, 'PREROUTING', WITHOUT_NAT)
-  return { hops, end: again.kind === 'left-alone' ? end : again }
+  const end =
+    'in' in packet
+      ? comesIn(sources, start, ['raw', 'mangle', 'nat'])
+      : goesOut(sources, start, packet.out === 'lo')
+  return { hops, end }
 }
 
-const ALL = ['raw', 'mangle', 'nat'] as const
-const WITHOUT_NAT = ['raw', 'mangle'] as const
+function goesOut(sources: readonly Rules[], state: State, isOwn: boolean): TraceEnd {
+  const end = follow(sources, state, 'OUTPUT', ['raw', 'mangle', 'nat'])
+  if (!isOnItsWay(end)) return end
+  const filtered = follow(sources, state, 'OUTPUT', ['filter'])
+  if (filtered.kind !== 'left-alone') return filtered
+  if (!isOwn && end.kind !== 'captured') return end
+  const again = comesIn(sources, { ...state, in: 'lo', out: undefined }, ['raw', 'mangle'])
+  return again.kind === 'left-alone' ? end : again
+}
 
-function follow(set: RuleSet, state: State, hook: Hook, tables: readonly string[]): TraceEnd {
+function comesIn(sources: readonly Rules[], state: State, tables: readonly string[]): TraceEnd {
+  const end = follow(sources, state, 'PREROUTING', tables)
+  if (!isOnItsWay(end)) return end
+  const filtered = follow(sources, state, 'INPUT', ['mangle', 'filter'])
+  return filtered.kind === 'left-alone' ? end : filtered
+}
+
+function isOnItsWay({ kind }: TraceEnd): boolean {
+  return kind === 'left-alone' || kind === 'captured'
+}
+
+function follow(
+  sources: readonly Rules[],
+  state: State,
+  hook: Hook,
+  tables: readonly string[],
+): TraceEnd {
   for (const table of tables) {
-    if (table === 'nat' && stateOf(state) !== 'NEW') continue
-    const chains = chainsOf(set, table)
-    const base = chains.find((chain) => chain.name === hook)
-    if (base === undefined) continue
-    const step = walk({ state, hook, table, chains }, base, 0)
-    if (typeof step !== 'string') return step
-    if (step !== 'accepted' && base.policy === 'DROP') return { kind: 'dropped' }
+    for (const { name, rules } of sources) {
+      if (table === 'nat' && stateOf(state) !== 'NEW') continue
+      const chains = chainsOf(rules, table)
+      const base = chains.find((chain) => chain.name === hook)
+      if (base === undefined) continue
+      const at = { ...(name !== undefined && { source: name }), table, hook }
+      const step = walk({ state, at, chains }, base, 0)
+      if (typeof step !== 'string') return step
+      if (step !== 'accepted' && base.policy === 'DROP') return { kind: 'dropped' }
+    }
   }
   return { kind: 'left-alone' }
 }
 
 type Place = {
   readonly state: State
-  readonly hook: Hook
-  readonly table: string
+  readonly at: Pick<Hop, 'source' | 'table' | 'hook'>
   readonly chains: readonly Chain[]
 }
 
 function walk(place: Place, chain: Chain, depth: number): Step {
   if (depth > DEEPEST) return { kind: 'endless' }
-  const { state, hook, table, chains } = place
+  const { state, at, chains } = place
   for (const [index, rule] of chain.rules.entries()) {
-    const isMet = meets(rule.match, state, hook)
+    const isMet = meets(rule.match, state, at.hook)
     // Whether a rule is met that changes nothing makes no difference.
     if (isMet === false || (isMet === undefined && isHarmless(rule))) continue
-    state.hops.push({ table, hook, chain: chain.name, place: index + 1, rule })
+    state.hops.push({ ...at, chain: chain.name, place: index + 1, rule })
     if (isMet === undefined) return { kind: 'undecided' }
-    const step = take(rule, state, hook)
+    const step = take(rule, state, at.hook)
     if (step === 'returned') return 'returned'
     if (step !== 'go-on') return step
     if (rule.then.do !== 'jump') continue
@@ -140,7 +177,7 @@ function walk(place: Place, chain: Chain, depth: number): Step {
       next === undefined ? ({ kind: 'undecided' } as const) : walk(place, next, depth + 1)
     if (inner !== 'go-on' && inner !== 'returned') return inner
   }
-  state.hops.push({ table, hook, chain: chain.name })
+  state.hops.push({ ...at, chain: chain.name })
   return 'go-on'
 }
 
@@ -174,6 +211,7 @@ function take({ then }: Rule, state: State, hook: Hook): Step {
     case 'snat':
       return 'go-on'
     case 'other': {
+      if (isReject(then)) return { kind: 'dropped' }
       if (isNotrack(then)) state.isUntracked = true
       return isNotrack(then) || isNeutral(then.words) ? 'go-on' : { kind: 'undecided' }
     }
@@ -201,6 +239,11 @@ export function isNotrack(then: Verdict): boolean {
   if (then.do !== 'other') return false
   const [, target, ...options] = then.words
   return target === 'NOTRACK' || (target === 'CT' && options.includes('--notrack'))
+}
+
+/** Whether a rule drops what meets it and tells the sender. */
+export function isReject(then: Verdict): boolean {
+  return then.do === 'other' && then.words[1] === 'REJECT'
 }
 
 /** What conntrack says of the packet now. */
@@ -255,13 +298,22 @@ function meetsOne(match: Match, state: State, hook: Hook): boolean | undefined {
     case 'conntrack':
       return match.states.includes(stateOf(state))
     case 'other':
-      return isComment(match.words) ? true : undefined
+      return isComment(match.words) ? true : protocolHolds(match.words, packet.protocol)
   }
 }
 
 /** `-m comment --comment TEXT` holds for every packet. */
 function isComment({ length, 0: option, 1: module, 2: name }: readonly string[]): boolean {
   return length === 4 && option === '-m' && module === 'comment' && name === '--comment'
+}
+
+/** Whether a protocol is met that no rule of ours names, or the opposite of one; undefined for all other words. */
+function protocolHolds(words: readonly string[], protocol: string): boolean | undefined {
+  const [option, name, ...more] = words[0] === '!' ? words.slice(1) : words
+  if (option !== '-p' || name === undefined || more.length > 0) return undefined
+  const number = { tcp: '6', udp: '17' }[protocol]
+  const isMet = name === 'all' || name === '0' || name === protocol || name === number
+  return isMet !== (words[0] === '!')
 }
 
 function isNamed(pattern: string, name: string): boolean {

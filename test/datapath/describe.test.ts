@@ -71,12 +71,7 @@ const broken: readonly Row[] = [
   },
   {
     who: 'the rules were flushed, and their chains stand',
-    rules: async (lab, program, pod) => {
-      await write(lab, program, pod)
-      for (const name of ['iptables-nft', 'ip6tables-nft']) {
-        await demand(lab, name, ['-t', 'nat', '-F'])
-      }
-    },
+    rules: beside('iptables-nft -t nat -F', 'ip6tables-nft -t nat -F'),
     code: 'rules-missing',
     says: /^the rules are missing: the chains of a sidecar are there, but empty, or nothing leads into/,
   },
@@ -129,11 +124,7 @@ const broken: readonly Row[] = [
   },
   {
     who: 'IPv6 has rules for one direction',
-    rules: async (lab, program, pod) => {
-      await write(lab, program, pod)
-      const jump = ['-t', 'nat', '-D', 'PREROUTING', '-p', 'tcp', '-j', 'ISTIO-INBOUND']
-      await demand(lab, 'ip6tables-nft', jump)
-    },
+    rules: beside('ip6tables-nft -t nat -D PREROUTING -p tcp -j ISTIO-INBOUND'),
     code: 'ipv6-half',
     says: /^IPv6 is only half captured: IPv4 goes as the pod asks, and of IPv6 this is left alone: a peer calls port 8080/,
   },
@@ -145,10 +136,7 @@ const broken: readonly Row[] = [
   },
   {
     who: 'the address is missing from which IPv6 applications are called',
-    rules: async (lab, program, pod) => {
-      await write(lab, program, pod)
-      await demand(lab, 'ip', ['-6', 'address', 'del', '::6/128', 'dev', 'lo'])
-    },
+    rules: beside('ip -6 address del ::6/128 dev lo'),
     code: 'route-missing',
     says: /^lo lacks the address ::6, from which Envoy calls the application over IPv6: /,
   },
@@ -181,19 +169,13 @@ const broken: readonly Row[] = [
   },
   {
     who: 'a rule was taken away by hand, and a packet goes elsewhere',
-    rules: async (lab, program, pod) => {
-      await write(lab, program, pod)
-      await demand(lab, 'iptables-nft', ['-t', 'nat', '-D', 'ISTIO-INBOUND', '1'])
-    },
+    rules: beside('iptables-nft -t nat -D ISTIO-INBOUND 1'),
     code: 'port-captured',
     says: /^port 15008 is captured, and the pod asks for it to be left alone /,
   },
   {
     who: 'a rule was taken away by hand that another one makes up for',
-    rules: async (lab, program, pod) => {
-      await write(lab, program, pod)
-      await demand(lab, 'iptables-nft', ['-t', 'nat', '-D', 'ISTIO-OUTPUT', '8'])
-    },
+    rules: beside('iptables-nft -t nat -D ISTIO-OUTPUT 8'),
     code: 'rules-differ',
     says: /^the rules differ from what the pod asks for .*: iptables-nft IPv4 - nat ISTIO-OUTPUT: -d 127\.0\.0\.1\/32 -j RETURN$/m,
   },
@@ -231,6 +213,75 @@ const broken: readonly Row[] = [
     says: /^the rules stand twice, once in iptables-nft and once in iptables-legacy: as when an init container and a CNI plugin both write them; the pod asks its init container only$/m,
   },
 ]
+
+/** Rules of other people beside those that the pod asks for. */
+const foreign: readonly { who: string; added: readonly string[]; code: string; says: RegExp }[] = [
+  {
+    who: 'somebody lets a port pass before our jump',
+    added: ['iptables-nft -t nat -I OUTPUT -p tcp --dport 443 -j ACCEPT'],
+    code: 'port-excluded',
+    says: /^port 443 is excluded from outbound capture by mistake: .* \(iptables-nft nat OUTPUT 1: -p tcp (-m tcp )?--dport 443 -j ACCEPT\)$/m,
+  },
+  {
+    who: 'somebody lets a range of addresses pass',
+    added: ['iptables-nft -t nat -I OUTPUT -d 10.96.0.0/16 -j ACCEPT'],
+    code: 'goes-elsewhere',
+    says: /^the application calls port 80 of 10\.96\.0\.0: this should be sent to 15001, and is left alone \(iptables-nft nat OUTPUT 1: -d 10\.96\.0\.0\/16 -j ACCEPT\)$/m,
+  },
+  {
+    who: 'somebody lets a user pass',
+    added: ['ip6tables-nft -t nat -I OUTPUT -m owner --uid-owner 2000 -j RETURN'],
+    code: 'ipv6-half',
+    says: /^IPv6 is only half captured: .* left alone: the application \(uid 2000\) calls port 80 of a server$/m,
+  },
+  {
+    who: 'somebody lets peers pass, in a chain of theirs',
+    added: [
+      'iptables-nft -t nat -N PEERS',
+      'iptables-nft -t nat -A PEERS -s 10.9.0.0/16 -j ACCEPT',
+      'iptables-nft -t nat -I PREROUTING -p tcp -j PEERS',
+    ],
+    code: 'goes-elsewhere',
+    says: /^the peer 10\.9\.0\.0 calls port 8080 of the pod: this should be sent to 15006, and is left alone \(iptables-nft nat PEERS 1: -s 10\.9\.0\.0\/16 -j ACCEPT\)$/m,
+  },
+  {
+    who: 'a firewall drops what comes to the proxy',
+    added: [
+      'iptables-nft -t mangle -A PREROUTING -p tcp --dport 9090 -j LOG',
+      'iptables-nft -A INPUT -p tcp --dport 15006 -j DROP',
+    ],
+    code: 'goes-elsewhere',
+    says: /^a peer calls port 8080 of the pod: this should be sent to 15006, and is dropped, and so it is with 1 more \(iptables-nft filter INPUT 1: .*--dport 15006 -j DROP\)$/m,
+  },
+  {
+    who: 'a firewall in another engine refuses what the proxy sends',
+    added: [
+      'iptables-legacy -A OUTPUT -o lo -j ACCEPT',
+      'iptables-legacy -P OUTPUT DROP',
+      'iptables-legacy -A OUTPUT -d 127.0.0.1/32 -j ACCEPT',
+    ],
+    code: 'goes-elsewhere',
+    says: /^the proxy \(uid 1337\) calls a server: this should be left alone, and is dropped \(iptables-legacy filter OUTPUT: policy DROP\)$/m,
+  },
+]
+
+/** Writes the pod's own rules, and others beside. */
+function beside(...added: readonly string[]): NonNullable<Row['rules']> {
+  return async (lab, program, pod) => {
+    await write(lab, program, pod)
+    for (const line of added) {
+      const [file = '', ...args] = line.split(' ')
+      await demand(lab, file, args)
+    }
+  }
+}
+
+function besideNft(script: string): NonNullable<Row['rules']> {
+  return async (lab, program, pod) => {
+    await write(lab, program, pod)
+    await demand(lab, 'nft', ['-f', '-'], script.replaceAll('; add', '\nadd'))
+  }
+}
 
 function excluding(ports: string): Injected {
   const annotations = { 'traffic.sidecar.istio.io/excludeInboundPorts': ports }
@@ -324,7 +375,8 @@ function flagsFor(lab: Lab, file: string | undefined): DescribeFlags {
 t.test('a broken pod', need(kernelUnavailable()), async (t) => {
   const program = await initProgram(t)
   const lab = await makePodLab(t)
-  for (const { who, code, says, ...row } of broken) {
+  const others = foreign.map(({ added, ...row }): Row => ({ ...row, rules: beside(...added) }))
+  for (const { who, code, says, ...row } of [...broken, ...others]) {
     t.test(who, async (t) => {
       const file = await setUp(t, lab, program, row)
       const before = stateOf(lab)
@@ -435,6 +487,8 @@ const TPROXY_POD = inject({
 })
 const hostIds = 1_000_000
 
+const FOREIGN = 'add table ip other; add chain ip other pre'
+
 /** Healthy pods of which something cannot be looked at as usual, and what is said first. */
 const veiled: readonly {
   readonly who: string
@@ -482,6 +536,26 @@ const veiled: readonly {
     without: /-legacy/,
     verdict: 'unknown',
     says: /^nothing contradicts, but not all could be looked at: iptables-legacy: the kernel lists tables, and iptables-legacy-save is not in PATH\n/,
+  },
+  {
+    who: 'a table of nftables that others made, which redirects',
+    row: {
+      rules: besideNft(
+        `${FOREIGN} { type nat hook prerouting priority -150; }; add rule ip other pre tcp dport 8080 redirect to :9999`,
+      ),
+    },
+    verdict: 'unknown',
+    says: /^nothing contradicts, but not all could be looked at: native nftables: table ip other \(chain pre at prerouting: redirect\) is not a sidecar's, and what it does was not judged\n/,
+  },
+  {
+    who: 'a table of nftables that others made, which counts',
+    row: {
+      rules: besideNft(
+        `${FOREIGN} { type filter hook prerouting priority 0; }; add rule ip other pre tcp dport 8080 counter accept comment "drop"`,
+      ),
+    },
+    verdict: 'fine',
+    says: /^the rules do what the pod asks for\n/,
   },
   {
     who: 'a gateway, which asks for no rules',
