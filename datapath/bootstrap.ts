@@ -44,7 +44,7 @@ async function makeBootstrap(flags: BootstrapFlags): Promise<JsonObject> {
   )
   const proxy = ok(readProxy(pod, config.mesh, { addresses: flags.podIp }))
   if (flags.xds !== undefined) return buildDiscovered(proxy, ok(readDiscovery(flags.xds)))
-  return buildStandalone(proxy, ok(readServices(manifests)))
+  return buildStandalone(proxy, ok(readServices(manifests, proxy.ports)))
 }
 
 /** A pod with nothing but what injection puts into it. */

@@ -141,7 +141,8 @@ export async function startProxy(
   const { pod, config } = injected
   const addresses = families.map((family) => AT[family].pod)
   const proxy = ok(readProxy(pod, config.mesh, { addresses }))
-  const services = ok(readServices(objects.map((value) => ({ path: 'objects', value }))))
+  const given = objects.map((value) => ({ path: 'objects', value }))
+  const services = ok(readServices(given, proxy.ports))
   const { outbound, inbound, health, metrics } = proxy.ports
   const ports = [outbound, inbound, health, metrics]
   const envoy = await startEnvoy(lab, binary, user, {

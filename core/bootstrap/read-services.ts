@@ -3,14 +3,18 @@ import { readAddress, type Address } from '../cidrs.ts'
 import { goJson, isArray, isObject, type Json, type JsonObject } from '../json.ts'
 import { bad, good, type Problem, type Read } from '../problem.ts'
 import type { Endpoint } from '../rules/trace.ts'
+import type { ProxyPorts } from './proxy.ts'
 import { readBalancing, USUAL } from './read-balancing.ts'
 import type { Balancing, Service } from './services.ts'
 
 /** Where an object came from, for problems. */
 export type Given = { readonly path: string; readonly value: JsonObject }
 
-/** The services that the objects declare; objects of other kinds are passed over. */
-export function readServices(objects: readonly Given[]): Read<readonly Service[]> {
+/** The services that the objects declare to a proxy with these ports; objects of other kinds are passed over. */
+export function readServices(
+  objects: readonly Given[],
+  ports: ProxyPorts,
+): Read<readonly Service[]> {
   const problems: Problem[] = []
   const ofKind = (kind: string): readonly Given[] =>
     objects.filter(({ value }) => value['kind'] === kind && isIstio(value))
@@ -25,7 +29,7 @@ export function readServices(objects: readonly Given[]): Read<readonly Service[]
     if (!read.ok) problems.push(...read.problems)
     return read.ok ? read.value : []
   })
-  problems.push(...repeated(services))
+  problems.push(...repeated(services), ...taken(services, ports))
   return problems.length === 0 ? good(services) : { ok: false, problems }
 }
 
@@ -35,6 +39,18 @@ function repeated(services: readonly Service[]): readonly Problem[] {
   return [...new Set(names.filter((name, index) => names.indexOf(name) !== index))].map((got) => {
     return { path: 'ServiceEntry: spec.hosts', got, want: 'each host and port once' }
   })
+}
+
+/** HTTP of any address is taken at all addresses of its port, where Envoy must not listen already. */
+function taken(services: readonly Service[], ports: ProxyPorts): readonly Problem[] {
+  const { outbound, inbound, health, metrics } = ports
+  const http = services.filter(({ protocol }) => protocol === 'http').map(({ port }) => port)
+  return [outbound, inbound, health, metrics]
+    .filter((port) => http.includes(port))
+    .map((port) => {
+      const want = 'another port for HTTP: the proxy itself listens there'
+      return { path: 'ServiceEntry: spec.ports.number', got: `${port}`, want }
+    })
 }
 
 function readEntry(

@@ -56,7 +56,7 @@ const json = file(
   'accessLogFile: /tmp/access.log\naccessLogEncoding: JSON\naccessLogFormat: \'{"a\\"}": "%REQ(X-B)% \\"}"}\'\noutboundTrafficPolicy: {mode: REGISTRY_ONLY}\n',
 )
 
-/** Names and addresses that services share, and every way to spread calls. */
+/** Names and addresses that services share, ports that the proxy has elsewhere, and every way to spread calls. */
 const shared = file(
   'shared.yaml',
   [
@@ -71,7 +71,7 @@ metadata: {name: shared-${index}}
 spec:
   hosts: [${hosts}]
   addresses: [10.9.9.9, "fd00::9:9"]
-  ports: [{number: 8080, name: http, protocol: HTTP}, {number: 6379, name: redis, protocol: TCP}]
+  ports: [{number: 8080, name: http, protocol: HTTP}, {number: 6379, name: redis, protocol: TCP}, {number: 15000, name: admin, protocol: HTTP}, {number: 15090, name: metrics, protocol: TCP}]
   resolution: STATIC
   endpoints: [{address: 10.0.0.1}]
 `,

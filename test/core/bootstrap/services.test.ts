@@ -8,7 +8,8 @@ import type { Problem } from '../../../core/problem.ts'
 import { at, injected, named, proxyOf } from './pod.ts'
 
 const services = (...objects: readonly JsonObject[]): Service[] | readonly Problem[] => {
-  const read = readServices(objects.map((value) => ({ path: 'f.yaml:1', value })))
+  const given = objects.map((value) => ({ path: 'f.yaml:1', value }))
+  const read = readServices(given, proxyOf(injected()).ports)
   return read.ok ? [...read.value] : read.problems
 }
 const entry = (spec: JsonObject): JsonObject => ({
@@ -33,6 +34,11 @@ const refused: readonly {
   readonly problems: () => unknown
   readonly want: object
 }[] = [
+  {
+    name: 'HTTP where the proxy itself listens',
+    problems: () => services(entry({ ports: [{ number: 15090, protocol: 'HTTP' }] })),
+    want: [{ path: 'ServiceEntry: spec.ports.number', got: '15090' }],
+  },
   {
     name: 'a service whose names somebody has to resolve',
     problems: () => services(entry({ resolution: 'DNS' })),
@@ -150,12 +156,11 @@ const balanced = [
 
 t.test('balancing as Istio names it', async (t) => {
   for (const { loadBalancer, want } of balanced) {
-    const read = readServices([
-      { path: 'f', value: entry({}) },
-      { path: 'f', value: rule(loadBalancer) },
-    ])
+    const proxy = proxyOf(injected())
+    const given = [entry({}), rule(loadBalancer)].map((value) => ({ path: 'f', value }))
+    const read = readServices(given, proxy.ports)
     if (!read.ok) throw new Error(JSON.stringify(read.problems))
-    const built = buildStandalone(proxyOf(injected()), read.value)
+    const built = buildStandalone(proxy, read.value)
     const cluster = named(at(built, 'static_resources', 'clusters'), 'outbound|80||a.test')
     t.match(cluster, want, JSON.stringify(loadBalancer))
   }
@@ -168,9 +173,11 @@ function listening(...objects: readonly JsonObject[]): {
   readonly names: readonly string[]
   readonly domains: (listener: string) => Readonly<Record<string, Json>>
 } {
-  const read = readServices(objects.map((value) => ({ path: 'f', value })))
+  const proxy = proxyOf(injected())
+  const given = objects.map((value) => ({ path: 'f', value }))
+  const read = readServices(given, proxy.ports)
   if (!read.ok) throw new Error(JSON.stringify(read.problems))
-  const built = buildStandalone(proxyOf(injected()), read.value)
+  const built = buildStandalone(proxy, read.value)
   const listeners = at(built, 'static_resources', 'listeners') as readonly JsonObject[]
   return {
     names: listeners.map(nameOf).filter((name) => /_\d+$/.test(name)),
