@@ -65,7 +65,7 @@ t.test(
     // Files end the circle: without a limit it would take every port and the processor.
     const how = { who, mostFiles: 600 }
     const { send } = await setUp(t, await initProgram(t), how)
-    const call = { to: AT.v4.server, port: 80, milliseconds: 2000 }
+    const call = { to: AT.v4.server, port: 80, milliseconds: 5000 }
     const { answer, grown, journey, lines } = await send(t, 'one', { caller: app, call })
     t.not(answer.status, 200, 'nobody answers')
     t.equal(journey.circle, 1, 'the tracer says so: the proxy comes back to itself')

@@ -151,7 +151,8 @@ function moved(packet: Packet, by: number): Packet {
 /** Sends every packet and returns, by source port, the port that the kernel sent it to. */
 async function sendAll(lab: Lab, sent: readonly Sent[]): Promise<Map<number, number>> {
   const seen = new Map<number, number>()
-  if (sent.length === 0) return seen
+  const [probe] = sent
+  if (probe === undefined) return seen
   const watch = lab.start('pod', 'conntrack', [
     '-E',
     '-e',
@@ -171,15 +172,22 @@ async function sendAll(lab: Lab, sent: readonly Sent[]): Promise<Map<number, num
       if (source !== undefined && reply !== undefined) seen.set(source, reply)
     }
   })
-  await wait(300)
-  for (const place of ['pod', 'world'] as const) {
-    const own = sent.filter((one) => one.place === place).map(({ packet }) => packet)
-    if (own.length === 0) continue
-    const sender = lab.start(place, process.execPath, ['-e', SENDER, JSON.stringify(own)])
-    const line = await firstLine(sender)
+  const send = async (place: Sent['place'], own: readonly Packet[]): Promise<void> => {
+    const line = await firstLine(
+      lab.start(place, process.execPath, ['-e', SENDER, JSON.stringify(own)]),
+    )
     if (line !== 'sent') throw new Error(line)
   }
-  await wait(500)
+  // Nobody says when conntrack begins to listen: it does when it tells of a packet.
+  for (let tries = 1; tries <= 50 && seen.size === 0; tries++) {
+    await send(probe.place, [moved(probe.packet, 10_000 + tries)])
+  }
+  for (const place of ['pod', 'world'] as const) {
+    const own = sent.filter((one) => one.place === place).map((one) => one.packet)
+    if (own.length > 0) await send(place, own)
+  }
+  const isSeen = (): boolean => sent.every((one) => seen.has(one.packet.from.port))
+  for (let tries = 0; tries < 20 && !isSeen(); tries++) await wait(100)
   watch.kill('SIGKILL')
   return seen
 }
