@@ -141,6 +141,31 @@ t.test('what is rendered', need(toolsUnavailable(['helm'])), async (t) => {
   })
 })
 
+/** All of it, so that no part is without work. */
+const ON = ['cni.enabled=true', 'monitoring.podMonitor.enabled=true']
+
+t.test(
+  'a value that is taken away is told by name',
+  need(toolsUnavailable(['helm'])),
+  async (t) => {
+    const values = readYaml('values.yaml', readFileSync(join(chart, 'values.yaml'), 'utf8'))
+    if (!values.ok) throw new Error(JSON.stringify(values.problems))
+    const troubles: string[] = []
+    for (const key of keysOf(values.value)) {
+      const names = key.split('.')
+      const taken = names.reduceRight<Json>((inner, name) => ({ [name]: inner }), null)
+      const more = ON.filter((setting) => !setting.startsWith(key)).flatMap((one) => ['--set', one])
+      const args = ['template', 'x', chart, '--kube-version', '1.36.3', '--values', '-', ...more]
+      const { exitCode, stderr } = await helm(args, JSON.stringify(taken))
+      const isTold = stderr.includes(`missing property '${names.at(-1) ?? ''}'`)
+      if (exitCode !== 0 && !isTold && !/: got .*, want /.test(stderr)) {
+        troubles.push(`${key}: ${stderr}`)
+      }
+    }
+    t.strictSame(troubles, [])
+  },
+)
+
 t.test('every value is in the schema, and the other way round', async (t) => {
   const values = readYaml('values.yaml', readFileSync(join(chart, 'values.yaml'), 'utf8'))
   if (!values.ok) throw new Error(JSON.stringify(values.problems))
