@@ -1,14 +1,11 @@
 /** The reference page of the metrics, printed from their table. */
-import { FAILURES, METRICS, SECONDS, type MetricRow } from './metrics-table.ts'
+import { FAILURES, HANDSHAKE_FAILURES, METRICS, SECONDS, type MetricRow } from './metrics-table.ts'
 
 /** The page `docs/reference/metrics.md`. */
 export function printMetrics(): string {
   const rows: readonly MetricRow[] = Object.values(METRICS)
   const lines = rows.map(({ name, type, labels = {}, help }) =>
     tableRow([`\`${name}\``, type, printLabels(labels), help]),
-  )
-  const failures = Object.entries(FAILURES).map(([reason, says]) =>
-    tableRow([`\`${reason}\``, says]),
   )
   const misleading = rows.flatMap(({ name, istio }) =>
     istio === undefined ? [] : [tableRow([`\`${name}\``, istio])],
@@ -23,7 +20,12 @@ export function printMetrics(): string {
     '## Reasons of failures',
     '',
     tableHead(['reason', 'what happened']),
-    ...failures,
+    ...reasonRows(FAILURES),
+    '',
+    '## Reasons of failed handshakes',
+    '',
+    tableHead(['reason', 'what happened']),
+    ...reasonRows(HANDSHAKE_FAILURES),
     '',
     '## Where Istio’s metric of the same name tells something else',
     '',
@@ -45,10 +47,15 @@ stand in their place; counters begin at 0 for all of them. A request has exactly
 const ALERTS = `## What to alert on
 
 - \`increase(sidecar_injection_failure_total{reason=~"internal|overloaded|late"}[5m]) > 0\`: pods wait for this, or start without a sidecar.
+- \`increase(sidecar_injector_tls_handshake_failures_total{reason="untrusted"}[5m]) > 0\`: API servers do not trust the certificate; whoever creates a pod may read no more than \`context deadline exceeded\`.
 - \`sidecar_injector_reload_refused == 1\`: the newest configuration does not serve.
 - \`sidecar_injector_certificate_expiry_timestamp_seconds - time() < 14 * 86400\`: the certificate is not renewed.
 - \`increase(sidecar_injection_failure_total{reason="refused"}[1h]) > 0\`: somebody’s pods are denied; the log and the Events say whose.
 `
+
+function reasonRows(reasons: Readonly<Record<string, string>>): readonly string[] {
+  return Object.entries(reasons).map(([reason, says]) => tableRow([`\`${reason}\``, says]))
+}
 
 function printLabels(labels: NonNullable<MetricRow['labels']>): string {
   const printed = Object.entries(labels).map(([name, values]) => {

@@ -33,6 +33,16 @@ export const FAILURES = {
 /** Why a request failed: the label `reason` of the failure counter. */
 export type FailureReason = keyof typeof FAILURES
 
+/** Why a TLS handshake failed, and in words; a closed set. */
+export const HANDSHAKE_FAILURES = {
+  untrusted:
+    'the client does not trust the certificate that is served; of an API server, its caBundle is not right',
+  broken: 'it was not TLS, not a version that is served, or the client went away',
+} as const
+
+/** The label `reason` of the failed handshakes. */
+export type HandshakeFailure = keyof typeof HANDSHAKE_FAILURES
+
 /** What is read and may be replaced while the process runs. */
 export const RELOADED_THINGS = [
   'config',
@@ -116,6 +126,12 @@ export const METRICS = {
     name: 'sidecar_injection_time_seconds',
     help: 'Time from the head of a request to its answer.',
     istio: 'begins at 0.1 s, above nearly every injection',
+  },
+  handshakes: {
+    type: 'counter',
+    name: 'sidecar_injector_tls_handshake_failures_total',
+    help: 'TLS handshakes that failed, by reason. No request comes of them: no other metric counts them.',
+    labels: { reason: Object.keys(HANDSHAKE_FAILURES) },
   },
   stencilAnswers: {
     type: 'counter',

@@ -5,6 +5,7 @@ import {
   SECONDS,
   type EventResult,
   type FailureReason,
+  type HandshakeFailure,
   type MetricRow,
   type PatchFailure,
   type ReloadedThing,
@@ -36,6 +37,7 @@ export type Gauged = {
 export type Metrics = {
   /** Counts one request with its outcome and its duration in seconds. */
   readonly observe: (outcome: Outcome, seconds: number) => void
+  readonly handshakeFailed: (reason: HandshakeFailure) => void
   readonly answeredFromStencil: () => void
   readonly stencilsClosed: () => void
   /** Counts one reading of configuration, and remembers whether the newest was refused. */
@@ -65,6 +67,7 @@ export function makeMetrics(registry: Registry): Metrics {
   const skip = counter(METRICS.skip)
   const failure = counter(METRICS.failure)
   const seconds = new Histogram({ ...options(METRICS.seconds, registry), buckets: [...SECONDS] })
+  const handshakes = counter(METRICS.handshakes)
   const stencilAnswers = counter(METRICS.stencilAnswers)
   const stencilsClosed = gauge(METRICS.stencilsClosed)
   const reloads = counter(METRICS.reloads)
@@ -85,6 +88,9 @@ export function makeMetrics(registry: Registry): Metrics {
       seconds.observe(duration)
       if (outcome.kind === 'success') success.inc()
       else (outcome.kind === 'skip' ? skip : failure).inc({ reason: outcome.reason })
+    },
+    handshakeFailed: (reason) => {
+      handshakes.inc({ reason })
     },
     answeredFromStencil: () => {
       stencilAnswers.inc()

@@ -4,6 +4,7 @@ import fastify, { LogController, type FastifyInstance, type FastifyReply } from 
 import { makeClientCheck } from './client-check.ts'
 import { makeLoad } from './concurrency.ts'
 import type { Happening } from './events.ts'
+import { watchHandshakes } from './handshakes.ts'
 import { addInjection, type InjectionDeps } from './injection-route.ts'
 import { LIMITS, type Limits } from './limits.ts'
 import { loggerOptions, type LogTarget } from './logging.ts'
@@ -71,9 +72,7 @@ export function buildServer<Config>(deps: ServerDeps<Config>): WebhookServer {
       })
     },
   })
-  app.server.on('tlsClientError', (err) => {
-    app.log.debug({ err }, 'TLS handshake failed')
-  })
+  watchHandshakes(app.server, app.log, deps.metrics)
   app.server.maxConnections = limits.connections
   // Bodies stay text until review.ts reads them: the order of checks is Istio's, the reader is ours.
   app.removeAllContentTypeParsers()

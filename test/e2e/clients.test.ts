@@ -5,7 +5,7 @@ import t from 'tap'
 import { makeThrowaway } from '../../webhook/tls/authority.ts'
 import { need } from '../require.ts'
 import { makeCallerCa } from '../webhook/callers.ts'
-import { bundlesOf, NAMESPACE } from './cluster-duties.ts'
+import { bundlesOf, metricsOf, NAMESPACE } from './cluster-duties.ts'
 import { controlPlaneUnavailable, startControlPlane } from './control-plane.ts'
 import { register, registrationOf, startFleet } from './fleet.ts'
 import { createNamespace, messageOf } from './objects.ts'
@@ -63,6 +63,51 @@ t.test('an API server with a certificate', need(controlPlaneUnavailable()), asyn
     await register(controlPlane, MESHED, registrationOf(fleet.url))
     t.equal((await bundlesOf(controlPlane, 'sidecar-injector'))[ENTRY], ca)
   })
+
+  await t.test(
+    'it does not trust what another configuration says: log and metric tell',
+    async (t) => {
+      const { request } = controlPlane
+      const path = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations'
+      const entry = {
+        name: 'strange.example.com',
+        clientConfig: { url: fleet.url, caBundle: base64(other.ca) },
+        rules: [
+          {
+            operations: ['CREATE'],
+            apiGroups: [''],
+            apiVersions: ['v1'],
+            resources: ['configmaps'],
+          },
+        ],
+        namespaceSelector: { matchLabels: { 'istio-injection': 'enabled' } },
+        failurePolicy: 'Fail',
+        timeoutSeconds: 2,
+        sideEffects: 'None',
+        admissionReviewVersions: ['v1'],
+      }
+      const made = await request('POST', path, {
+        apiVersion: 'admissionregistration.k8s.io/v1',
+        kind: 'MutatingWebhookConfiguration',
+        metadata: { name: 'strange' },
+        webhooks: [entry],
+      })
+      t.equal(made.status, 201, messageOf(made.body))
+      const [name = ''] = fleet.replicas()
+      const refused = 'sidecar_injector_tls_handshake_failures_total{reason="untrusted"}'
+      await until('a handshake that fails', async () => {
+        const map = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'x-' } }
+        await request('POST', `/api/v1/namespaces/${MESHED}/configmaps?dryRun=All`, map)
+        return ((await metricsOf(fleet, name)).get(refused) ?? 0) > 0 ? true : undefined
+      })
+      const lines = (await fleet.log(name)).split('\n').filter((line) => line.includes('TLS hand'))
+      t.match(
+        lines[0],
+        /"level":"warn".*"reason":"untrusted".*the client does not trust the certificate/,
+      )
+      await request('DELETE', `${path}/strange`)
+    },
+  )
 
   await t.test('a CA that would not verify what is served is not published', async (t) => {
     await writeFile(file('ca.crt'), other.ca)

@@ -13,7 +13,7 @@ const LEASE = `/apis/coordination.k8s.io/v1/namespaces/${NAMESPACE}/leases/sidec
 
 /** Short ones, so that a test sees them pass. */
 export const LEASE_SECONDS = 3
-export const ROTATION_SECONDS = 2
+export const ROTATION_SECONDS = 6
 
 /** Starts replicas with an own CA in a Secret. */
 export async function startOwnCaFleet(controlPlane: ControlPlane): Promise<Fleet> {

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { applyPatch } from '../../core/inject/patch.ts'
@@ -345,6 +347,37 @@ t.test(
     })
     t.match(await stand.registry.metrics(), /^sidecar_injector_requests_in_flight 0$/m)
     t.match(await stand.registry.metrics(), /^sidecar_injector_body_bytes_in_flight 0$/m)
+  },
+)
+
+t.test(
+  'handshakes that fail are counted; those that distrust us are told of, now and then',
+  async (t) => {
+    const stand = makeStand({})
+    const { port } = await listen(stand)
+    t.teardown(() => stand.app.close())
+    const socket = connect(port, '127.0.0.1')
+    socket.end('GET / HTTP/1.1\r\n\r\n')
+    await once(socket, 'close')
+    // Clients of Node verify after the handshake; test/e2e/clients.test.ts has a real API server.
+    const alerts = [
+      'TLSV1_ALERT_UNKNOWN_CA',
+      'SSLV3_ALERT_BAD_CERTIFICATE',
+      'SSLV3_ALERT_CERTIFICATE_EXPIRED',
+    ]
+    for (const code of [...alerts, ...alerts]) {
+      stand.app.server.emit(
+        'tlsClientError',
+        Object.assign(new Error('no'), { code: `ERR_SSL_${code}` }),
+        socket,
+      )
+    }
+    t.match(await stand.registry.metrics(), /_handshake_failures_total\{reason="untrusted"\} 6$/m)
+    t.match(await stand.registry.metrics(), /_handshake_failures_total\{reason="broken"\} 1$/m)
+    const warnings = stand
+      .lines()
+      .filter(({ level, reason }) => level === 'warn' && reason === 'untrusted')
+    t.equal(warnings.length, 3)
   },
 )
 
