@@ -11,7 +11,7 @@ const TURNS = /\b(drop|reject|redirect|dnat|tproxy|notrack|queue|synproxy|fwd|xt
 /**
  * The foreign tables in what `nft list ruleset` prints that may drop or redirect what a pod sends or gets: for
  * each a few words, such as `table ip x (chain pre at prerouting: redirect)`. A table that only counts, accepts
- * or marks is passed over, as is one to which no packet comes.
+ * or marks is passed over, as is one to which no packet comes (no base chain, or dormant).
  */
 export function foreignTables(ruleset: string): readonly string[] {
   return ruleset
@@ -36,6 +36,7 @@ function isAsked(family: string): boolean {
 type Base = { readonly name: string; readonly hook: string }
 
 function baseChains(table: string): readonly Base[] {
+  if (/^\s+flags [^\n]*\bdormant\b/m.test(table)) return []
   const found = table.matchAll(/^\s+chain (\S+) \{\s+type \S+ hook (\S+) /gm)
   return [...found]
     .map(([, name = '', hook = '']) => ({ name, hook }))

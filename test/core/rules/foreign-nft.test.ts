@@ -44,6 +44,7 @@ const rows: readonly (readonly [who: string, ruleset: string, found: readonly st
   ],
   ['a word in a comment', tableOf('inet c', FILTER, 'accept comment "no drop here"'), []],
   ['no packet comes', tableOf('inet l', 'tcp dport 80 drop'), []],
+  ['switched off', tableOf('inet f', FILTER, 'drop').replace('{\n', '{\n\tflags dormant\n'), []],
   ['forwarding', tableOf('inet f', FILTER.replace('hook input', 'hook forward'), 'drop'), []],
   ['bridges', tableOf('bridge b', FILTER, 'drop'), []],
   ["a sidecar's", tableOf('inet istio-proxy-nat', NAT, 'redirect to :15006'), []],
