@@ -4,6 +4,7 @@ import fastify, { LogController, type FastifyInstance, type FastifyReply } from 
 import { makeClientCheck } from './client-check.ts'
 import { makeLoad } from './concurrency.ts'
 import type { Happening } from './events.ts'
+import { serveFromFirstByte } from './first-byte.ts'
 import { watchHandshakes } from './handshakes.ts'
 import { addInjection, type InjectionDeps } from './injection-route.ts'
 import { LIMITS, type Limits } from './limits.ts'
@@ -72,6 +73,7 @@ export function buildServer<Config>(deps: ServerDeps<Config>): WebhookServer {
       })
     },
   })
+  serveFromFirstByte(app.server, limits.keepAliveMs)
   watchHandshakes(app.server, app.log, deps.metrics)
   app.server.maxConnections = limits.connections
   // Bodies stay text until review.ts reads them: the order of checks is Istio's, the reader is ours.

@@ -25,6 +25,7 @@ t.test('a process under stress', async (t) => {
   const webhook = await startWebhook({ processes })
   const { port, caPem } = webhook
   const idle = useAfterIdling(webhook)
+  const late = useLate(webhook)
   const normal = async (t: Test, when: string): Promise<void> => {
     const { status, text } = await post(port, caPem, reviewOf(podWith()))
     t.equal(status, 200, when)
@@ -132,6 +133,7 @@ t.test('a process under stress', async (t) => {
     { isSame: true, status: 200 },
     'an idle connection is used again',
   )
+  t.match(await late, /^HTTP\/1.1 200 /, 'so is one that was never used before')
 })
 
 /** A webhook of its own, which lets one request in at a time and writes Events. */
@@ -233,6 +235,15 @@ async function useAfterIdling({ port, caPem }: Webhook) {
   while (ports.length < 2) await once(agent, 'free')
   agent.destroy()
   return { isSame: ports[0] === ports[1], status }
+}
+
+/** Opens a connection, and uses it for the first time when it was idle for long. */
+async function useLate({ port, caPem }: Webhook): Promise<string> {
+  const socket = await dial(port, caPem)
+  const answer = readAll(socket)
+  await sleep(IDLE_SECONDS * 1000)
+  socket.write(rawPost(reviewOf(podWith()), { connection: 'close' }))
+  return answer
 }
 
 /** Megabytes, by its own account. */
