@@ -39,8 +39,13 @@ const POLL_MS = 1000
 /** Milliseconds that a replica still gets connections after it was seen not to be ready. */
 const LINGER_MS = 2000
 
+/** Looks in a row that go without an answer before a replica counts as not ready: `failureThreshold` of kubelets. */
+const SILENT_LOOKS = 3
+
 type Target = {
   readonly backend: Backend
+  /** Looks in a row that went without an answer. */
+  silent: number
   /** By `performance.now()`; undefined while it is ready; 0 when it never was. */
   unreadyAt: number | undefined
 }
@@ -89,9 +94,12 @@ export async function startBalancer(): Promise<Balancer> {
   if (address === null || typeof address === 'string') throw new Error('no port')
 
   const look = async (target: Target): Promise<void> => {
-    const isReady = await asksReady(target.backend)
-    if (isReady) target.unreadyAt = undefined
-    else target.unreadyAt ??= performance.now()
+    const said = await askReadiness(target.backend)
+    target.silent = said === 'nothing' ? target.silent + 1 : 0
+    if (said === 'ready') target.unreadyAt = undefined
+    else if (said === 'not ready' || target.silent >= SILENT_LOOKS) {
+      target.unreadyAt ??= performance.now()
+    }
   }
   const timer = setInterval(() => {
     for (const target of targets.values()) void look(target)
@@ -99,7 +107,7 @@ export async function startBalancer(): Promise<Balancer> {
 
   return {
     port: address.port,
-    add: (name, backend) => targets.set(name, { backend, unreadyAt: 0 }),
+    add: (name, backend) => targets.set(name, { backend, silent: 0, unreadyAt: 0 }),
     remove: (name) => targets.delete(name),
     isForwarding,
     waiting: (name) => [...pairs].filter((pair) => pair.name === name && pair.isAsked).length,
@@ -147,13 +155,16 @@ function join(
   return pair
 }
 
-async function asksReady({ monitoringPort }: Backend): Promise<boolean> {
+/** `nothing` comes of one who is slow or stands still; one who is gone refuses, which is an answer. */
+async function askReadiness({
+  monitoringPort,
+}: Backend): Promise<'ready' | 'not ready' | 'nothing'> {
   try {
     const url = `http://127.0.0.1:${monitoringPort}/healthz/ready`
     const answer = await fetch(url, { signal: AbortSignal.timeout(POLL_MS) })
     await answer.arrayBuffer()
-    return answer.ok
-  } catch {
-    return false
+    return answer.ok ? 'ready' : 'not ready'
+  } catch (error) {
+    return error instanceof DOMException && error.name === 'TimeoutError' ? 'nothing' : 'not ready'
   }
 }

@@ -48,10 +48,17 @@ export type Fleet = {
 }
 
 /**
- * Longer than the balancer goes on forwarding: a second until it looks, two more, and as long again and more for a
- * machine on which it looks late. `deploy/base` gives 15 s, in `preStop` and `--drain-delay`, for the same reason.
+ * Longer than the balancer goes on forwarding: a second until it looks, two more, and the rest for a machine on
+ * which it looks late. What `deploy/base` gives, in `preStop` and `--drain-delay`, for the same reason.
  */
-export const DRAIN_FLAGS = ['--drain-delay', '8'] as const
+export const DRAIN_FLAGS = ['--drain-delay', '15'] as const
+
+/**
+ * Seconds that an API server waits for an answer: as long as it can, where `deploy/base` has 5. What a replica loses
+ * (a connection refused or cut, an error) fails at once all the same; what a machine does that stands still for
+ * seconds, as shared ones do, is in the report as the slowest.
+ */
+const TIMEOUT_SECONDS = 30
 
 const program = join(import.meta.dirname, '../../dist/cli/main.js')
 
@@ -186,7 +193,7 @@ export function registrationOf(url: string, caPem?: string): unknown {
         ],
         namespaceSelector: { matchLabels: { 'istio-injection': 'enabled' } },
         failurePolicy: 'Fail',
-        timeoutSeconds: 5,
+        timeoutSeconds: TIMEOUT_SECONDS,
         sideEffects: 'NoneOnDryRun',
         admissionReviewVersions: ['v1'],
       },

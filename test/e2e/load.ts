@@ -38,12 +38,18 @@ export type LoadOptions = {
   readonly perSecond: number
   /** Nothing is stored; the admission is the same. */
   readonly isDryRun?: boolean
+  /**
+   * Pods under way at most, besides bursts; by default fewer than the 25 connections that an API server keeps. A
+   * machine that is too slow for the rate gets what it can do: a queue that grows, and a handshake for each in it,
+   * would end in timeouts, whatever the webhook does. `created` tells of it.
+   */
+  readonly atOnce?: number
 }
 
 /** Begins to create Pods: each at its time, whether or not those before have been answered. */
 export function createSteadily(
   { request }: ControlPlane,
-  { namespace, perSecond, isDryRun = false }: LoadOptions,
+  { namespace, perSecond, isDryRun = false, atOnce = 20 }: LoadOptions,
 ): Load {
   const began = performance.now()
   const failures: Failure[] = []
@@ -74,7 +80,7 @@ export function createSteadily(
   const timer = setInterval(() => {
     // By the clock, so that a late timer does not thin the load out.
     const due = Math.floor(((performance.now() - began) / 1000) * perSecond)
-    for (; count.started < due; count.started++) begin()
+    for (; count.started < due; count.started++) if (underWay.size < atOnce) begin()
   }, 1000 / perSecond)
   // A test that fails before it stops its load ends all the same.
   timer.unref()
