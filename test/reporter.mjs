@@ -1,11 +1,15 @@
-// The reporter of `npm test`: what failed and where, what was left out and why, a line per file,
-// and as the last line `N passed, N failed, N skipped` (single checks, not files).
+// The reporter of `npm test`: what failed and where, what was left out and why, a line per file, the names of all
+// that failed once more, and as the last line `N passed, N failed, N skipped` (single checks, not files).
 import { Transform } from 'node:stream'
 import { Parser } from 'tap-parser'
+
+/** Lines of a diff that are shown: a list that should be empty can be as long as the test made it. */
+const DIFF_LINES = 60
 
 export default class Reporter extends Transform {
   #parser = new Parser()
   #count = { passed: 0, failed: 0, skipped: 0 }
+  #failures = []
 
   constructor() {
     super({ encoding: 'utf8' })
@@ -20,6 +24,7 @@ export default class Reporter extends Transform {
   _flush(done) {
     this.#parser.end()
     const { passed, failed, skipped } = this.#count
+    if (failed > 0) this.push(`What failed:\n${this.#failures.map((one) => `- ${one}\n`).join('')}`)
     this.push(`${passed} passed, ${failed} failed, ${skipped} skipped\n`)
     done()
   }
@@ -43,13 +48,12 @@ export default class Reporter extends Transform {
         this.#count.skipped += 1
         this.push(`skipped: ${where}: ${result.skip === true ? 'no reason given' : result.skip}\n`)
       } else if (summed === undefined) {
-        this.#count[result.ok ? 'passed' : 'failed'] += 1
-        if (!result.ok) this.push(`failed: ${where}\n${shown(result.diag)}`)
+        if (result.ok) this.#count.passed += 1
+        else this.#fail(where, shown(result.diag))
       } else {
         // The line of a subtest repeats its checks; it counts when none of them failed but it did.
         if (!result.ok && this.#count.failed === summed.failed) {
-          this.#count.failed += 1
-          this.push(`failed: ${where}\n${shown(result.diag)}`)
+          this.#fail(where, shown(result.diag))
         }
         if (trail.length === 0) {
           this.push(
@@ -59,10 +63,21 @@ export default class Reporter extends Transform {
       }
     })
     parser.on('bailout', (reason) => {
-      this.#count.failed += 1
-      this.push(`failed: ${[...trail, 'bail out'].join(' > ')}: ${reason}\n`)
+      this.#fail(`${[...trail, 'bail out'].join(' > ')}: ${reason}`, '')
     })
   }
+
+  #fail(where, what) {
+    this.#count.failed += 1
+    this.#failures.push(where)
+    this.push(`failed: ${where}\n${what}`)
+  }
+}
+
+function firstLines(text) {
+  const lines = text.split('\n')
+  const left = lines.length - DIFF_LINES
+  return left > 0 ? [...lines.slice(0, DIFF_LINES), `... ${left} more lines`].join('\n') : text
 }
 
 function shown(diag) {
@@ -72,7 +87,7 @@ function shown(diag) {
   const parts = [
     place,
     message,
-    diff,
+    diff && firstLines(diff),
     source,
     stack,
     Object.keys(rest).length > 0 ? JSON.stringify(rest) : '',
