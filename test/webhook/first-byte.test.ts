@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { makeStand, podWith, reviewOf, valuesOf } from './stand-ins.ts'
 import { dial, listen, post, rawPost, readAll } from './wire.ts'
 
@@ -11,11 +11,7 @@ const body = reviewOf(podWith())
 const LIMITS = { requestMs: 200, checkMs: 20, keepAliveMs: 60_000 }
 
 t.test('one that was silent for longer than a head may take is served', async (t) => {
-  const stand = makeStand({ limits: LIMITS })
-  const { port, ca } = await listen(stand)
-  t.teardown(() => stand.app.close())
-  const socket = await dial(port, ca)
-  const answer = readAll(socket)
+  const { socket, answer } = await opened(t, LIMITS)
   await sleep(5 * LIMITS.requestMs)
   socket.write(rawPost(body))
   socket.write(rawPost(body, { connection: 'close' }))
@@ -23,29 +19,20 @@ t.test('one that was silent for longer than a head may take is served', async (t
 })
 
 t.test('a head that has begun must come in time', async (t) => {
-  const stand = makeStand({ limits: LIMITS })
-  const { port, ca } = await listen(stand)
-  t.teardown(() => stand.app.close())
-  const socket = await dial(port, ca)
-  const answer = readAll(socket)
+  const { socket, answer } = await opened(t, LIMITS)
   await sleep(2 * LIMITS.requestMs)
   socket.write('POST /inject HTTP/1.1\r\nhost: x\r\n')
   t.match(await answer, /^HTTP\/1.1 408 /)
 })
 
 t.test('one that stays silent is closed without a word', async (t) => {
-  const stand = makeStand({ limits: { ...LIMITS, keepAliveMs: 300 } })
-  const { port, ca } = await listen(stand)
-  t.teardown(() => stand.app.close())
-  const socket = await dial(port, ca)
-  t.equal(await readAll(socket), '')
-  t.match(await valuesOf(stand.registry), {})
+  const { stand, answer } = await opened(t, { ...LIMITS, keepAliveMs: 300 })
+  t.equal(await answer, '')
+  t.strictSame(await valuesOf(stand.registry), {}, 'nothing is counted as a request that failed')
 })
 
 t.test('one that breaks or ends before it says anything harms nobody', async (t) => {
-  const stand = makeStand({ limits: LIMITS })
-  const { port, ca } = await listen(stand)
-  t.teardown(() => stand.app.close())
+  const { port, ca } = await serving(t, LIMITS)
   const broken = connect(port, '127.0.0.1')
   await dial(port, ca, { socket: broken })
   broken.resetAndDestroy()
@@ -54,3 +41,16 @@ t.test('one that breaks or ends before it says anything harms nobody', async (t)
   await once(ended, 'close')
   t.equal((await post(port, ca, body)).status, 200)
 })
+
+async function serving(t: Test, limits: typeof LIMITS) {
+  const stand = makeStand({ limits })
+  t.teardown(() => stand.app.close())
+  return { stand, ...(await listen(stand)) }
+}
+
+/** A connection on which nothing was said yet, and all that comes back on it. */
+async function opened(t: Test, limits: typeof LIMITS) {
+  const { stand, port, ca } = await serving(t, limits)
+  const socket = await dial(port, ca)
+  return { stand, socket, answer: readAll(socket) }
+}
